@@ -1,0 +1,178 @@
+"""Small frozen dataclasses that travel between the stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["Box", "Case", "Diagnosis", "Kidney", "Scan", "SliceVote", "Tumor", "TumorVote", "Verdict"]
+
+Verdict = Literal["malignant", "benign", "undetermined"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Half-open voxel box of the R-A-S oriented scan."""
+
+    xmin: int
+    ymin: int
+    zmin: int
+    xmax: int
+    ymax: int
+    zmax: int
+
+    def __post_init__(self) -> None:
+        """Refuses an empty or inverted box.
+
+        Raises:
+            ValueError: If a lower bound is not below its upper bound.
+        """
+        if self.xmin >= self.xmax or self.ymin >= self.ymax or self.zmin >= self.zmax:
+            raise ValueError(f"A box needs min < max on every axis, got {self}.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Extent in voxels along x, y and z."""
+        return self.xmax - self.xmin, self.ymax - self.ymin, self.zmax - self.zmin
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Index of the box in an (X, Y, Z) array."""
+        return slice(self.xmin, self.xmax), slice(self.ymin, self.ymax), slice(self.zmin, self.zmax)
+
+    def expanded(self, margin_voxels: tuple[int, int, int], shape: tuple[int, int, int]) -> Box:
+        """This box with a margin on both sides, cut to a volume of `shape`."""
+        mx, my, mz = margin_voxels
+        return Box(
+            max(0, self.xmin - mx), max(0, self.ymin - my), max(0, self.zmin - mz),
+            min(shape[0], self.xmax + mx), min(shape[1], self.ymax + my), min(shape[2], self.zmax + mz),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient study on disk: its name in the output folder and the path of its scan."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Where a volume came from and the native grid that results are written on.
+
+    Attributes:
+        path: File or DICOM folder as given.
+        format: "nifti", "metaimage", "nrrd" or "dicom".
+        native_shape: Voxels along the file's own axes.
+        native_affine: 4x4 voxel-to-RAS-mm matrix of the file, row by row.
+        native_axcodes: For example "IPL" for KiTS19.
+        notes: What the reader decided or doubted (series chosen, header code used, HU clipped ...).
+        sform_code: NIfTI code of the sform, None for other formats.
+        qform_code: NIfTI code of the qform, None for other formats.
+    """
+
+    path: str
+    format: str
+    native_shape: tuple[int, int, int]
+    native_affine: tuple[tuple[float, ...], ...]
+    native_axcodes: str
+    notes: tuple[str, ...] = ()
+    sform_code: int | None = None
+    qform_code: int | None = None
+
+
+@dataclass(frozen=True)
+class Kidney:
+    """One kidney with its tumors, as outlined.
+
+    Attributes:
+        side: Patient's side.
+        box: Bounding box of the outline in the R-A-S scan.
+        volume_ml: Kidney without tumor.
+        center_mm: World coordinates (RAS).
+    """
+
+    side: Literal["left", "right"]
+    box: Box
+    volume_ml: float
+    center_mm: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Tumor:
+    """One connected tumor.
+
+    Attributes:
+        index: 1 for the largest tumor of the scan, counting up.
+        side: Patient's side.
+        box: Bounding box in the R-A-S scan.
+        volume_ml: Volume.
+        center_mm: World coordinates (RAS) of the centroid.
+        largest_diameter_mm: Feret diameter in 3-D.
+    """
+
+    index: int
+    side: Literal["left", "right"]
+    box: Box
+    volume_ml: float
+    center_mm: tuple[float, float, float]
+    largest_diameter_mm: float
+
+
+@dataclass(frozen=True)
+class SliceVote:
+    """One axial tumor slice and what the classifier says of it.
+
+    Attributes:
+        tumor: Index of its tumor.
+        slice_index: Position along z in the R-A-S scan.
+        native_slice_index: The same slice counted along the file's own axial axis.
+        position_mm: z in world coordinates (RAS).
+        area_mm2: Tumor area in the slice.
+        probabilities: Of `constants.CLASS_NAMES`; None before classification or without a classifier.
+        vote: The most probable class; None before classification or without a classifier.
+    """
+
+    tumor: int
+    slice_index: int
+    native_slice_index: int
+    position_mm: float
+    area_mm2: float
+    probabilities: tuple[float, ...] | None = None
+    vote: str | None = None
+
+
+@dataclass(frozen=True)
+class TumorVote:
+    """The verdict for one tumor and its evidence."""
+
+    tumor: int
+    verdict: Verdict
+    reason: str
+    mean_probability_malignant: float | None
+    votes: dict[str, int] = field(default_factory=dict)
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The verdict for the patient and all its evidence.
+
+    Attributes:
+        verdict: "malignant", "benign" or "undetermined".
+        reason: Why, in one sentence.
+        mean_probability_malignant: Mean over all slices; None without slices.
+        votes: Slices per class.
+        agreement: Share of slices that vote like the verdict; None without slices or verdict.
+        tumors: One vote per tumor.
+        slices: One vote per slice.
+    """
+
+    verdict: Verdict
+    reason: str
+    mean_probability_malignant: float | None = None
+    votes: dict[str, int] = field(default_factory=dict)
+    agreement: float | None = None
+    tumors: tuple[TumorVote, ...] = ()
+    slices: tuple[SliceVote, ...] = ()
