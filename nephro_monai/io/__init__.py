@@ -1,1 +1,21 @@
-"""TODO."""
+"""Reading scans and writing results."""
+
+from __future__ import annotations
+
+from nephro_monai.io.atomic import atomic_path, remove_partial_files
+from nephro_monai.io.cases import find_cases
+from nephro_monai.io.load_scan import LoadScand, load_label_map, load_scan
+from nephro_monai.io.save_diagnosis import SaveDiagnosisd
+from nephro_monai.io.save_segmentation import SaveSegmentationd, save_label_map
+
+__all__ = [
+    "LoadScand",
+    "SaveDiagnosisd",
+    "SaveSegmentationd",
+    "atomic_path",
+    "find_cases",
+    "load_label_map",
+    "load_scan",
+    "remove_partial_files",
+    "save_label_map",
+]

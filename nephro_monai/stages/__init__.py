@@ -1,1 +1,21 @@
-"""TODO."""
+"""The steps of the journey that run a network."""
+
+from __future__ import annotations
+
+from nephro_monai.stages.classify import ClassifySlicesd
+from nephro_monai.stages.colorize import (
+    ColorizeSlicesd,
+    GrayColorizer,
+    LearnedColorizer,
+    ThreeWindowColorizer,
+    colorize_slices,
+)
+
+__all__ = [
+    "ClassifySlicesd",
+    "ColorizeSlicesd",
+    "GrayColorizer",
+    "LearnedColorizer",
+    "ThreeWindowColorizer",
+    "colorize_slices",
+]

@@ -1,1 +1,9 @@
-"""TODO."""
+"""Dictionary transforms of the journey that run no network."""
+
+from __future__ import annotations
+
+from nephro_monai.transforms.crop_tumor_slices import CropTumorSlicesd
+from nephro_monai.transforms.measure import MeasureKidneysd
+from nephro_monai.transforms.vote import VoteMalignancyd
+
+__all__ = ["CropTumorSlicesd", "MeasureKidneysd", "VoteMalignancyd"]

@@ -1,0 +1,76 @@
+# `make` lists the targets. Everything is installed into .venv, in the versions of constraints.txt.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+EXTRAS ?= dev,wandb,onnx
+WORKERS ?= 2
+DEVICE ?= auto
+KITS19 ?= ../shared/kits19/data
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Label maps that no training has seen: KiTS19 cases 00120-00134 and 00141-00149.
+HELD_OUT := 120-134,141-149
+
+.PHONY: help install test test-slow lint format demo evaluate-phantom weights constraints clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-24s %s\n' "$$target" "$$text"; done
+
+install: $(STAMP) ## build .venv (the other targets do so by themselves)
+
+$(STAMP): pyproject.toml constraints.txt hatch_build.py scripts/install.sh
+	@scripts/install.sh --editable --extras "$(EXTRAS)" $(VENV)
+	@touch $@
+
+lint: $(STAMP) ## check style, types and who imports whom
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## rewrite the sources in the house style
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+test: lint ## lint, then the quick tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not gpu"
+
+test-slow: $(STAMP) ## the slow tests (a fresh installation among them)
+	$(BIN)/python -m pytest -q -m "slow and not gpu" --timeout 1800
+
+demo: $(STAMP) ## three synthetic scans through the whole cascade, into out/demo
+	rm -rf out/demo
+	$(BIN)/nephro phantom --out out/demo/scans --cases 3 --kind malignant --kind benign --kind none --seed 1
+	$(BIN)/nephro predict out/demo/scans --out out/demo/results --device $(DEVICE)
+	$(BIN)/nephro evaluate out/demo/results --data out/demo/scans --out out/demo/evaluation
+
+evaluate-phantom: $(STAMP) ## the README's figures: 20 synthetic cases around label maps kept out of training
+	rm -rf out/evaluate-phantom
+	labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
+	if [ ! -d "$(KITS19)" ]; then labels=(); echo "No label maps in $(KITS19): the cases have procedural anatomy instead. KITS19=DIR names another folder."; fi; \
+	$(BIN)/nephro phantom --out out/evaluate-phantom/scans --cases 20 --seed 20 $${labels[@]+"$${labels[@]}"}
+	$(BIN)/nephro predict out/evaluate-phantom/scans --out out/evaluate-phantom/results --device $(DEVICE)
+	$(BIN)/nephro evaluate out/evaluate-phantom/results --data out/evaluate-phantom/scans --out out/evaluate-phantom/evaluation
+
+TRAINED := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet ct_colorization_cic renal_tumor_ct_classification_densenet
+
+weights: $(STAMP) ## make the weights that ship once more (hours; DEVICE=cuda where there is one)
+	@test -d "$(KITS19)" || { echo "No label maps in $(KITS19): KITS19=DIR names the folder with KiTS19's case_*/segmentation.nii.gz."; exit 2; }
+	$(BIN)/nephro phantom --out runs/cohort --cases 160 --seed 7 --labels "$(KITS19)" --exclude-cases $(HELD_OUT) --shape 96 256 256 --tissues
+	for bundle in $(TRAINED); do \
+	  $(BIN)/nephro train "$$bundle" --data runs/cohort --out "runs/$$bundle" --device $(DEVICE) --resume; \
+	  $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; \
+	done
+
+constraints: $(STAMP) ## resolve the newest versions into constraints.txt (for Python 3.11 and newer)
+	echo uv | PATH="$(BIN):$$PATH" uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --all-extras --strip-extras --no-annotate --no-header --no-emit-index-url pyproject.toml - | sed 's/ ;.*//' > constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## remove what was made (.venv too)
+	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

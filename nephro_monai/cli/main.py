@@ -1,0 +1,61 @@
+"""The command `nephro`. Each command imports what it needs when it runs, so that `--help` needs no torch."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import nephro_monai
+from nephro_monai.cli.evaluate import evaluate
+from nephro_monai.cli.install_weights import install_weights
+from nephro_monai.cli.phantom import phantom
+from nephro_monai.cli.predict import predict
+from nephro_monai.cli.train import train
+from nephro_monai.errors import NephroError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="nephro",
+    help="Kidney tumors on CT: find, outline, classify. Research software, not for clinical use.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+app.command()(predict)
+app.command()(phantom)
+app.command()(train)
+app.command()(evaluate)
+app.command()(install_weights)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(nephro_monai.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of `nephro` itself."""
+
+
+def main() -> None:
+    """Runs `nephro`; an error the user can act on is one line and exit code 2."""
+    try:
+        app()
+    except NephroError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.secho(f"nephro: {' '.join(str(error).split())}", fg="red", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

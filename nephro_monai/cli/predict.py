@@ -1,0 +1,53 @@
+"""`nephro predict`: scans in; outlines, diagnosis and report out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["predict"]
+
+
+def predict(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help="A NIfTI, MetaImage or NRRD file, a DICOM series folder, a folder of scans, or a KiTS19 folder.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results, one subfolder per case.")],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    bundle: Annotated[str, typer.Option(help="Cascade bundle, by name or path.")] = "nephro_cascade",
+    config: Annotated[
+        list[str] | None,
+        typer.Option(help="Further configuration of the bundle (such as full_size.json), or a path. Repeatable."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="ID=VALUE", help="New value for one id. Repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random generators.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do finished cases again.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
+) -> None:
+    """Find and outline kidneys and tumors, and vote: malignant, benign or undetermined."""
+    from nephro_monai.engine import cascade_parser, parse_overrides
+    from nephro_monai.engine.summary import print_summary
+
+    overrides = {
+        **parse_overrides(set_ or ()),
+        "device_name": device,
+        "inputs": [str(path) for path in inputs],
+        "output_dir": str(out),
+        "overwrite": overwrite,
+        "debug": debug,
+        "seed": seed,
+        "arguments": sys.argv[1:],
+    }
+    parser = cascade_parser(bundle, config or (), overrides)
+    outcomes = parser.get_parsed_content("evaluator").run()
+    print_summary(outcomes, out)
+    raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)

@@ -1,0 +1,123 @@
+"""Finds bundles and reads their configurations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from nephro_monai.errors import BundleError
+
+__all__ = ["bundle_root", "find_bundle", "list_bundles", "parse_overrides", "read_configs", "read_metadata"]
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def _bundles_folder() -> Path:
+    """`bundles/` inside an installed wheel, else beside the package in a source checkout."""
+    installed = _PACKAGE / "bundles"
+    return installed if installed.is_dir() else _PACKAGE.parent / "bundles"
+
+
+def list_bundles() -> list[str]:
+    """Names of the bundles that come with this package, sorted."""
+    return sorted(path.parents[1].name for path in _bundles_folder().glob("*/configs/metadata.json"))
+
+
+def find_bundle(name_or_path: str | Path) -> Path:
+    """Folder of a bundle, by the name of one that comes with the package or by path.
+
+    Raises:
+        BundleError: If there is no such bundle, or the folder holds no `configs/metadata.json`.
+    """
+    for folder in (_bundles_folder() / str(name_or_path), Path(name_or_path)):
+        if (folder / "configs" / "metadata.json").is_file():
+            return folder.resolve()
+    raise BundleError(
+        f"No bundle '{name_or_path}': neither one of {', '.join(list_bundles()) or '(none installed)'} "
+        "nor a folder with configs/metadata.json. Give one of these names or the path of a bundle's folder."
+    )
+
+
+def bundle_root(name: str) -> str:
+    """`find_bundle` as a string, for the `bundle_root` of a bundle's JSON: right from any working directory."""
+    return str(find_bundle(name))
+
+
+def read_metadata(bundle: str | Path) -> dict[str, Any]:
+    """`configs/metadata.json` of a bundle."""
+    path = find_bundle(bundle) / "configs" / "metadata.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except json.JSONDecodeError as error:
+        raise BundleError(f"{path} is not valid JSON ({error}). Restore it from the package.") from error
+
+
+def read_configs(
+    bundle: str | Path,
+    configs: Sequence[str | Path] = ("inference.json",),
+    overrides: Mapping[str, Any] | None = None,
+) -> ConfigParser:
+    """Reads a bundle's configurations, later ones over earlier ones, and overrides single ids.
+
+    Args:
+        bundle: Name or path.
+        configs: File names inside the bundle's `configs/`, or paths.
+        overrides: New values by id, such as `{"trainer#max_epochs": 2}`; the id must exist.
+
+    Raises:
+        BundleError: If a file is missing or broken, or an id does not exist.
+    """
+    root = find_bundle(bundle)
+    parser = ConfigParser()
+    parser.read_meta(str(root / "configs" / "metadata.json"))
+    config: dict[str, Any] = {}
+    for name in configs:
+        inside = root / "configs" / name
+        path = inside if inside.is_file() else Path(name)
+        if not path.is_file():
+            known = ", ".join(sorted(p.name for p in (root / "configs").glob("*.json")))
+            raise BundleError(f"No configuration '{name}' in {root.name}; it has {known}. Give one or a path.")
+        try:
+            loaded = ConfigParser.load_config_file(str(path))
+        except ValueError as error:
+            raise BundleError(f"{path} is not valid JSON ({error}).") from error
+        config = _merged(config, loaded)
+    parser.update(config)
+    for key, value in (overrides or {}).items():
+        if key not in parser:
+            choices = ", ".join(k for k in parser.get() if k not in ("_meta_", "imports"))
+            raise BundleError(f"{root.name} has no id '{key}' to set. Its top-level ids are: {choices}.")
+        parser[key] = value
+    return parser
+
+
+def _merged(config: dict[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """Lays an override file over a configuration: `a#b` ids set values inside, other ids replace."""
+    parser = ConfigParser(config)
+    for key, value in override.items():
+        parser[key] = value
+    merged = dict(parser.get())
+    merged.pop("_meta_", None)
+    return merged
+
+
+def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
+    """`["trainer#max_epochs=2", "name=text"]` as a dictionary; values are JSON, or text where they are not.
+
+    Raises:
+        BundleError: If a setting is not of the form `id=value`.
+    """
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise BundleError(f"'{setting}' is not a setting; write id=value, such as train#trainer#max_epochs=2.")
+        try:
+            overrides[key] = json.loads(value)
+        except json.JSONDecodeError:
+            overrides[key] = value
+    return overrides

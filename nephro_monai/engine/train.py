@@ -1,0 +1,141 @@
+"""Trains a bundle: its own `train.json`, with what the command line sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nephro_monai.engine.bundles import find_bundle, read_configs
+from nephro_monai.engine.environment import resolve_device
+from nephro_monai.errors import BundleError, NephroError, OutputError, TrainingDataError
+
+__all__ = ["TrainOptions", "train_bundle"]
+
+_PRECISIONS = ("32", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a training run needs to know beside the bundle.
+
+    Attributes:
+        data: Folder in KiTS19 layout (`dataset_dir` of the JSON).
+        out: Folder for `model.pt`, `checkpoints/` and `logs/`; None for `runs/<bundle>`.
+        device: "auto", "cpu" or "cuda".
+        devices: Processes, one per device (distributed training above 1).
+        precision: "32" or "bf16-mixed"; None lets the bundle decide (bfloat16 where the hardware has it).
+        resume: Go on from `checkpoints/last.ckpt` in `out`.
+        overwrite: Start anew although `out` holds checkpoints.
+        wandb: Log to Weights & Biases too (offline with WANDB_MODE=offline).
+        configs: Further configurations laid over train.json, such as "full_size.json".
+        overrides: New values by id.
+    """
+
+    data: str | Path
+    out: str | Path | None = None
+    device: str = "auto"
+    devices: int = 1
+    precision: str | None = None
+    resume: bool = False
+    overwrite: bool = False
+    wandb: bool = False
+    configs: tuple[str, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def train_bundle(bundle: str | Path, options: TrainOptions) -> Path:
+    """Runs a bundle's `train.json`.
+
+    Args:
+        bundle: Name or path.
+        options: See `TrainOptions`.
+
+    Returns:
+        The weights that were written, `<out>/model.pt`.
+
+    Raises:
+        BundleError: If the bundle, a configuration or an id is unknown, or an option is out of range.
+        TrainingDataError: If the folder has no usable cases.
+        OutputError: If there is nothing to resume, or a finished run would be overwritten.
+    """
+    root = find_bundle(bundle)
+    if not (root / "configs" / "train.json").is_file():
+        raise BundleError(f"{root.name} has no configs/train.json: it cannot be trained. Train the networks it uses.")
+    if not Path(options.data).is_dir():
+        raise TrainingDataError(f"{options.data} is no folder. Give --data a folder in KiTS19 layout (case_00000/...).")
+    out = Path(options.out) if options.out is not None else Path("runs") / root.name
+    settings = {**_settings(root, out, options), **options.overrides}
+    parser = read_configs(root, ("train.json", *options.configs), settings)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        parser.get_parsed_content("run", instantiate=True)
+    except RuntimeError as error:
+        ours = _cause(error)
+        if ours is None:
+            raise
+        raise ours from None
+    return out / "model.pt"
+
+
+def _cause(error: BaseException) -> NephroError | None:
+    """The error of ours that MONAI's parser wrapped in its "Failed to instantiate component", if there is one."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, NephroError):
+            return inner
+        inner = inner.__cause__
+    return None
+
+
+def _settings(root: Path, out: Path, options: TrainOptions) -> dict[str, Any]:
+    """Values by id that the options stand for."""
+    settings: dict[str, Any] = {
+        "bundle_root": str(root),
+        "dataset_dir": str(options.data),
+        "output_dir": str(out),
+        "device": f"$torch.device('{resolve_device(options.device)}')",
+        "resume_from": _checkpoint(out, options),
+    }
+    if options.precision is not None:
+        if options.precision not in _PRECISIONS:
+            raise BundleError(f"Unknown precision '{options.precision}'; give one of {', '.join(_PRECISIONS)}.")
+        settings["precision"] = options.precision
+    if options.devices < 1:
+        raise BundleError(f"--devices must be at least 1, got {options.devices}.")
+    if options.devices > 1:
+        settings["train#trainer#devices"] = options.devices
+        settings["train#trainer#strategy"] = "ddp"
+    if options.wandb:
+        settings["logger"] = _loggers(root.name, out)
+    return settings
+
+
+def _checkpoint(out: Path, options: TrainOptions) -> str | None:
+    last = out / "checkpoints" / "last.ckpt"
+    if options.resume:
+        if not last.is_file():
+            raise OutputError(f"Nothing to resume: {last} does not exist. Check --out, or train without --resume.")
+        return str(last)
+    if last.is_file() and not options.overwrite:
+        raise OutputError(
+            f"{out} holds a training run already. Give --resume to go on with it, --overwrite to start anew, "
+            "or another --out."
+        )
+    return None
+
+
+def _loggers(name: str, out: Path) -> list[dict[str, Any]]:
+    offline = os.environ.get("WANDB_MODE", "online") in ("offline", "dryrun")
+    return [
+        {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "@output_dir", "name": "logs"},
+        {
+            "_target_": "pytorch_lightning.loggers.WandbLogger",
+            "project": "nephro_monai",
+            "name": name,
+            "save_dir": str(out),
+            "offline": offline,
+        },
+    ]

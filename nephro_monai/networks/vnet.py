@@ -1,0 +1,91 @@
+"""V-Net (Milletari 2016, arXiv 1606.04797) of a chosen width, assembled from MONAI's blocks."""
+
+from __future__ import annotations
+
+import torch
+from monai.networks.nets.vnet import DownTransition, InputTransition, OutputTransition, UpTransition
+from torch import nn
+
+__all__ = ["VNet"]
+
+_STRIDE = 16  # four halvings
+
+
+class VNet(nn.Module):
+    """V-Net whose first stage has `width` channels; every further stage doubles them.
+
+    `width=16` is the published network: its parameter names and shapes are those of
+    `monai.networks.nets.VNet`, so that weights go from one to the other.
+
+    Args:
+        in_channels: Channels of the input; must divide `width`.
+        out_channels: Classes, background included.
+        width: Channels of the first stage (16 in the paper).
+        act: Activation as MONAI names it (MONAI's ELU; the paper has PReLU: "prelu").
+        dropout_down: Channel dropout in the two deepest encoder stages, None for none.
+        dropout_up: Channel dropout of (upsampled features, skip features) in the two deepest decoder stages;
+            the two others drop only skip features.
+        spatial_dims: 3 for volumes, 2 for slices.
+
+    Raises:
+        ValueError: If `in_channels` does not divide `width`, or `width` or `out_channels` is below 1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 3,
+        width: int = 16,
+        act: str = "elu",
+        dropout_down: float | None = 0.5,
+        dropout_up: tuple[float, float] = (0.5, 0.5),
+        spatial_dims: int = 3,
+    ) -> None:
+        super().__init__()
+        if width < 1 or out_channels < 1 or in_channels < 1 or width % in_channels:
+            raise ValueError(
+                f"VNet needs width and out_channels >= 1 and in_channels that divides width, "
+                f"got width={width}, in_channels={in_channels}, out_channels={out_channels}."
+            )
+        activation = ("elu", {"inplace": True}) if act == "elu" else act
+        skip_only = (None, dropout_up[1])
+        up = tuple(dropout_up)
+        dims, w = spatial_dims, width
+        self.in_tr = InputTransition(dims, in_channels, w, activation)
+        self.down_tr32 = DownTransition(dims, w, 1, activation)
+        self.down_tr64 = DownTransition(dims, 2 * w, 2, activation)
+        self.down_tr128 = DownTransition(dims, 4 * w, 3, activation, dropout_prob=dropout_down)
+        self.down_tr256 = DownTransition(dims, 8 * w, 2, activation, dropout_prob=dropout_down)
+        self.up_tr256 = UpTransition(dims, 16 * w, 16 * w, 2, activation, dropout_prob=up)
+        self.up_tr128 = UpTransition(dims, 16 * w, 8 * w, 2, activation, dropout_prob=up)
+        self.up_tr64 = UpTransition(dims, 8 * w, 4 * w, 1, activation, dropout_prob=skip_only)
+        self.up_tr32 = UpTransition(dims, 4 * w, 2 * w, 1, activation, dropout_prob=skip_only)
+        self.out_tr = OutputTransition(dims, 2 * w, out_channels, activation)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits of every voxel.
+
+        Args:
+            image: (B, in_channels, *spatial), each spatial extent a multiple of 16.
+
+        Returns:
+            (B, out_channels, *spatial) logits.
+
+        Raises:
+            ValueError: If a spatial extent is no multiple of 16.
+        """
+        for extent in image.shape[2:]:
+            if extent % _STRIDE != 0:
+                raise ValueError(
+                    f"VNet halves the volume four times, so every extent must be a multiple of {_STRIDE}; "
+                    f"got {list(image.shape[2:])}. Pad the volume or use a sliding window whose roi_size fits."
+                )
+        out1 = self.in_tr(image)
+        out2 = self.down_tr32(out1)
+        out4 = self.down_tr64(out2)
+        out8 = self.down_tr128(out4)
+        decoded = self.up_tr256(self.down_tr256(out8), out8)
+        decoded = self.up_tr128(decoded, out4)
+        decoded = self.up_tr64(decoded, out2)
+        decoded = self.up_tr32(decoded, out1)
+        return self.out_tr(decoded)

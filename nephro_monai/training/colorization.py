@@ -1,0 +1,129 @@
+"""Training of the colorization network on tissue maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.nn import functional
+
+from nephro_monai.constants import COLORIZATION_WINDOW_HU
+from nephro_monai.geometry import resample_to_shape
+from nephro_monai.geometry.intensity import window_to_unit
+from nephro_monai.networks.colorization_cic import ColorfulColorizer
+from nephro_monai.training.color_table import ColorTable
+from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
+
+__all__ = ["ColorizationModule"]
+
+
+class ColorizationModule(pl.LightningModule):
+    """Zhang's classification of quantized colors, with colors that tissue decides instead of photographs.
+
+    Cross-entropy between the predicted distribution over quantized colors and the soft-encoded target, rare colors
+    weighted up (class rebalancing). The target is formed at the network's output resolution, a quarter of the input's:
+    where tissues share such a pixel, it is the mixture of their encodings.
+
+    Batches are dictionaries with `hu`, (B, 1, H, W) in HU, and `tissues`, (B, 1, H, W) ids, at the pixel spacing
+    of the tumor slices. Logged: `train_loss`; at validation `val_ab_error` (mean distance in ab units), the
+    same per color group, and `val_color_accuracy` (mean over the groups of the share of pixels whose predicted color is
+    nearest to their own).
+
+    Args:
+        network: To train; its quantized colors stay fixed.
+        color_table: Color of each tissue.
+        tissue_fractions: Share of the training pixels per tissue id, for the rebalancing.
+        augmentation: Random variants; its `size` is what is cut from the slices in training and validation.
+        network_size: Rows and columns the cut is resized to. The ratio to `augmentation.size` must be that of
+            inference (256 : 130), so that tissue has the size it will have there; smaller is faster.
+        learning_rate: Highest learning rate of AdamW.
+        weight_decay: Of AdamW.
+    """
+
+    def __init__(
+        self,
+        network: ColorfulColorizer,
+        color_table: ColorTable,
+        tissue_fractions: Sequence[float],
+        augmentation: SliceAugmentation,
+        network_size: int = 256,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.color_table = color_table
+        self.augmentation = augmentation
+        self.network_size = network_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        centers = 110.0 * network.model_out.weight.detach()[:, :, 0, 0].T.cpu()
+        weights = color_table.group_weights(tissue_fractions, len(centers))
+        self.register_buffer("encoding", color_table.soft_encoding(centers), persistent=False)
+        self.register_buffer("group_weights", weights, persistent=False)
+        self._errors: list[torch.Tensor] = []
+
+    def forward(self, gray: torch.Tensor) -> torch.Tensor:
+        """RGB of windowed slices."""
+        return self.network(gray)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        """Loss of one batch of random variants."""
+        maps = self.color_table.group_maps(batch["tissues"])
+        hu, maps = self.augmentation(batch["hu"].float(), maps)
+        logits, shares = self._predict(hu, maps)
+        loss = self.loss(logits, shares)
+        self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(hu))
+        return loss
+
+    def loss(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        """Rebalanced cross-entropy of color logits (B, bins, h, w) against group shares (B, groups, h, w)."""
+        with torch.autocast(logits.device.type, enabled=False):
+            log_probabilities = torch.log_softmax(logits.float(), dim=1)
+            # The target is linear in the shares: one product per group instead of one distribution per pixel.
+            per_group = torch.einsum("bqhw,gq->bghw", log_probabilities, self.encoding)
+            return -(shares * self.group_weights[:, None, None] * per_group).sum(1).mean()
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Collects the color errors of one batch."""
+        size = self.augmentation.size
+        maps = center_crop(self.color_table.group_maps(batch["tissues"]), size)
+        logits, shares = self._predict(center_crop(batch["hu"].float(), size), maps)
+        predicted = 110.0 * self.network.model_out(torch.softmax(logits.float(), dim=1)).float()
+        error = torch.linalg.vector_norm(predicted - self.color_table.ab_maps(shares), dim=1)
+        distance = torch.cdist(predicted.permute(0, 2, 3, 1).flatten(0, 2), self.color_table.ab)
+        groups = shares.argmax(1).flatten()
+        right = (distance.argmin(1) == groups).float()
+        count = len(self.color_table.names)
+        rows = torch.stack([torch.ones_like(right), error.flatten(), right], dim=1)
+        self._errors.append(torch.zeros(count, 3, device=rows.device).index_add(0, groups, rows))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs errors and accuracy per color group."""
+        if not self._errors:
+            return
+        totals = torch.stack(self._errors).sum(0)
+        self._errors.clear()
+        seen = totals[:, 0] > 0
+        per_group = totals[:, 1:] / totals[:, :1].clamp(min=1)
+        for name, there, (error, accuracy) in zip(self.color_table.names, seen, per_group, strict=True):
+            if there:
+                self.log(f"val_ab_error_{name}", error, sync_dist=True)
+                self.log(f"val_accuracy_{name}", accuracy, sync_dist=True)
+        self.log("val_ab_error", totals[:, 1].sum() / totals[:, 0].sum(), prog_bar=True, sync_dist=True)
+        self.log("val_color_accuracy", per_group[seen, 1].mean(), prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW over what is trained (the quantized colors are not)."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        return torch.optim.AdamW(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
+
+    def _predict(self, hu: torch.Tensor, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Color logits, and the share of each color group in each of their pixels."""
+        gray = window_to_unit(hu, COLORIZATION_WINDOW_HU, 0.0, 1.0)
+        gray = resample_to_shape(gray, (self.network_size, self.network_size))
+        logits = self.network.color_logits(gray)
+        shares = functional.interpolate(maps, size=logits.shape[2:], mode="area")
+        return logits, shares

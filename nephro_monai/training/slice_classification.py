@@ -1,0 +1,143 @@
+"""Training of the slice classifier on colored tumor slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from torch import nn
+from torch.nn import functional
+
+from nephro_monai.constants import COLORIZATION_WINDOW_HU
+from nephro_monai.networks.slice_classifier import SliceClassifier
+from nephro_monai.stages.colorize import colorize_slices
+from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
+
+__all__ = ["SliceClassificationModule", "patient_scores"]
+
+
+class SliceClassificationModule(pl.LightningModule):
+    """Binary cross-entropy on slices that went through the same windowing and colorization as in inference.
+
+    Slices are varied in HU first and colored afterwards, batch by batch, by the frozen colorizer: so the classifier sees
+    the colorizer's own mistakes on noisy and shifted slices. That costs about as much as the training step itself.
+
+    Batches are dictionaries with `hu`, (B, 1, H, W) in HU, `target` (B) with 0 benign and 1 malignant, and `case`
+    (list of B names). Logged: `train_loss`, `train_accuracy`; at validation `val_loss`, `val_slice_auc`,
+    `val_slice_balanced_accuracy` and `val_patient_balanced_accuracy` (majority of a patient's slices), as far as
+    the validation cases are of both kinds.
+
+    Args:
+        network: To train.
+        colorizer: Frozen; see `stages.colorize_slices`.
+        augmentation: Random variants; its `size` is that of the tumor slices in inference.
+        class_weights: Loss weight of benign and malignant slices. The paper weights malignant with 0.1 because its data
+            holds 6.6 malignant slices per benign one.
+        label_smoothing: Of the cross-entropy.
+        learning_rate: Highest learning rate of AdamW.
+        weight_decay: (of the two dense layers, of everything else); the paper regularizes the dense layers with L2.
+    """
+
+    def __init__(
+        self,
+        network: SliceClassifier,
+        colorizer: Callable[[torch.Tensor], torch.Tensor],
+        augmentation: SliceAugmentation,
+        class_weights: Sequence[float] = (1.0, 1.0),
+        label_smoothing: float = 0.05,
+        learning_rate: float = 1e-3,
+        weight_decay: tuple[float, float] = (0.02, 0.001),
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        # In a tuple, so that Lightning neither trains nor checkpoints it.
+        self._frozen = (colorizer.eval() if isinstance(colorizer, nn.Module) else colorizer,)
+        self.augmentation = augmentation
+        self.loss = nn.CrossEntropyLoss(torch.tensor(list(class_weights)), label_smoothing=label_smoothing)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self._seen: list[tuple[list[str], torch.Tensor, torch.Tensor]] = []
+
+    def on_fit_start(self) -> None:
+        """Moves the colorizer to where the training runs."""
+        if isinstance(self._frozen[0], nn.Module):
+            self._frozen[0].requires_grad_(False).to(self.device)
+
+    def forward(self, hu: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 2) of slices in HU."""
+        with torch.no_grad():
+            colored = colorize_slices(hu, self._frozen[0], COLORIZATION_WINDOW_HU)
+        return self.network(colored.contiguous(memory_format=torch.channels_last)).float()
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        """Loss of one batch of random variants."""
+        hu, _ = self.augmentation(batch["hu"].float())
+        logits = self(hu)
+        loss = self.loss(logits, batch["target"])
+        right = (logits.argmax(1) == batch["target"]).float().mean()
+        self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(hu))
+        self.log("train_accuracy", right, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(hu))
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Collects the probabilities of one batch."""
+        logits = self(center_crop(batch["hu"].float(), self.augmentation.size))
+        loss = functional.cross_entropy(logits, batch["target"])
+        self.log("val_loss", loss, batch_size=len(logits), sync_dist=True)
+        probabilities = torch.softmax(logits, dim=1)[:, 1]
+        self._seen.append((list(batch["case"]), probabilities.cpu(), batch["target"].cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs slice and patient figures (of this process's share of the validation slices)."""
+        cases = [case for names, _, _ in self._seen for case in names]
+        if not cases:
+            return
+        probabilities = torch.cat([p for _, p, _ in self._seen]).numpy()
+        targets = torch.cat([t for _, _, t in self._seen]).numpy()
+        self._seen.clear()
+        for name, value in patient_scores(cases, probabilities, targets).items():
+            self.log(f"val_{name}", value, prog_bar=name != "slice_auc", sync_dist=True)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW; stronger decay on the two dense layers, none on norms and biases."""
+        dense = [layer.weight for layer in self.network.dense_layers()]
+        chosen = {id(p) for p in dense}
+        others = [p for p in self.network.parameters() if p.requires_grad and id(p) not in chosen]
+        dense_decay, other_decay = self.weight_decay
+        groups = [
+            {"params": dense, "weight_decay": dense_decay},
+            {"params": [p for p in others if p.ndim > 1], "weight_decay": other_decay},
+            {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.learning_rate)
+
+
+def patient_scores(cases: Sequence[str], probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Slice AUC and balanced accuracy, and balanced accuracy of the patients' majority votes.
+
+    Args:
+        cases: Patient of each slice.
+        probabilities: Of malignant, per slice.
+        targets: 0 benign, 1 malignant, per slice.
+
+    Returns:
+        `slice_auc`, `slice_balanced_accuracy`, `patient_balanced_accuracy`; empty if all slices are of one class.
+        A tied vote counts as wrong, because the cascade leaves it undetermined.
+    """
+    if len(np.unique(targets)) < 2:
+        return {}
+    names, patient_of_slice = np.unique(np.asarray(cases), return_inverse=True)
+    slices = np.bincount(patient_of_slice)
+    share = np.bincount(patient_of_slice, weights=probabilities > 0.5) / slices
+    truth = np.zeros(len(names), dtype=int)
+    truth[patient_of_slice] = targets
+    voted = np.where(share == 0.5, 1 - truth, share > 0.5)
+    return {
+        "slice_auc": float(roc_auc_score(targets, probabilities)),
+        "slice_balanced_accuracy": float(balanced_accuracy_score(targets, probabilities > 0.5)),
+        "patient_balanced_accuracy": float(balanced_accuracy_score(truth, voted)),
+    }

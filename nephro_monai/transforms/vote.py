@@ -1,0 +1,161 @@
+"""From slices to tumors to the patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from nephro_monai.constants import CLASS_NAMES
+from nephro_monai.structures import Diagnosis, SliceVote, TumorVote, Verdict
+
+__all__ = ["VoteMalignancyd", "vote_patient", "vote_tumor"]
+
+_BENIGN, _MALIGNANT = CLASS_NAMES
+
+
+class VoteMalignancyd(MapTransform):
+    """Lets the slices vote, first for each tumor, then for the patient (announced as next step by ColorNephroNet).
+
+    A tumor, from the slices that were classified as benign or malignant:
+      - fewer than `min_slices`: undetermined (thin evidence);
+      - as many for one as for the other: undetermined (tie);
+      - the larger side has less than `min_agreement` of the votes: undetermined (narrow majority);
+      - else the majority decides.
+
+    The patient:
+      - no tumor: undetermined, "No tumor was found.";
+      - no slice classified: undetermined, "Not classified: ...";
+      - any malignant tumor: malignant;
+      - else any undetermined tumor: undetermined (a benign tumor does not rule out that the other is malignant);
+      - else benign.
+
+    `agreement` is the share of slices that vote like the verdict, `mean_probability_malignant` the mean over slices;
+    the mean is reported and decides nothing. The same slices give the same answer in any order.
+
+    Reads `slice_votes` and `tumors`. Adds to the case dictionary:
+        diagnosis: `structures.Diagnosis`.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "slice_votes",
+        tumors_key: str = "tumors",
+        output_key: str = "diagnosis",
+        min_slices: int = 2,
+        min_agreement: float = 0.55,
+    ) -> None:
+        """Sets what counts as evidence.
+
+        Args:
+            keys: Where the slice votes are (one key).
+            tumors_key: Where the tumors are.
+            output_key: Where the diagnosis goes.
+            min_slices: Fewest slices that decide for a tumor.
+            min_agreement: Smallest share of the larger side, 0.5 to 1.
+
+        Raises:
+            ValueError: If more than one key is given or a limit is out of range.
+        """
+        super().__init__(keys)
+        if len(self.keys) != 1:
+            raise ValueError(f"VoteMalignancyd reads one list of votes per case, got the keys {self.keys}.")
+        if min_slices < 1 or not 0.5 <= min_agreement <= 1:
+            raise ValueError(
+                f"min_slices must be at least 1 and min_agreement in 0.5..1, got {min_slices} and {min_agreement}."
+            )
+        self.tumors_key = tumors_key
+        self.output_key = output_key
+        self.min_slices = min_slices
+        self.min_agreement = min_agreement
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns the case with its diagnosis."""
+        case = dict(data)
+        slices = case.get(self.keys[0], [])
+        indices = [tumor.index for tumor in case[self.tumors_key]]
+        case[self.output_key] = vote_patient(indices, slices, self.min_slices, self.min_agreement)
+        return case
+
+
+def vote_patient(
+    tumors: Sequence[int], slices: Sequence[SliceVote], min_slices: int = 2, min_agreement: float = 0.55
+) -> Diagnosis:
+    """The patient's verdict by the rules of `VoteMalignancyd`.
+
+    Args:
+        tumors: Index of every tumor.
+        slices: Votes of all their slices.
+        min_slices: Fewest slices that decide for a tumor.
+        min_agreement: Smallest share of the larger side.
+    """
+    if not tumors:
+        return Diagnosis("undetermined", "No tumor was found.", slices=tuple(slices))
+    verdicts = tuple(
+        vote_tumor(index, [vote for vote in slices if vote.tumor == index], min_slices, min_agreement)
+        for index in tumors
+    )
+    votes = _counted(slices)
+    verdict, reason = _decide(verdicts, slices)
+    total = sum(votes.values())
+    agreement = votes[verdict] / total if total and verdict in votes else None
+    return Diagnosis(verdict, reason, _mean_malignant(slices), votes, agreement, verdicts, tuple(slices))
+
+
+def vote_tumor(
+    tumor: int, slices: Sequence[SliceVote], min_slices: int = 2, min_agreement: float = 0.55
+) -> TumorVote:
+    """One tumor's verdict by the rules of `VoteMalignancyd`, from its own slices."""
+    votes = _counted(slices)
+    total = sum(votes.values())
+    mean = _mean_malignant(slices)
+    winner: Verdict = "malignant" if votes[_MALIGNANT] > votes[_BENIGN] else "benign"
+    won = votes[winner]
+    verdict: Verdict = "undetermined"
+    if total == 0:
+        reason = "Not classified: no slice of this tumor was classified."
+    elif total < min_slices:
+        reason = f"Thin evidence: {total} slice{'s' * (total > 1)} voted, at least {min_slices} must."
+    elif 2 * won == total:
+        reason = f"Tie: {won} of {total} slices say malignant, {won} benign."
+    elif won / total < min_agreement:
+        reason = f"Narrow majority: {won} of {total} slices say {winner}, at least {min_agreement:.0%} must."
+    else:
+        verdict = winner
+        reason = f"{won} of {total} slices say {winner}."
+    return TumorVote(tumor, verdict, reason, mean, votes, won / total if verdict != "undetermined" else None)
+
+
+def _decide(tumors: Sequence[TumorVote], slices: Sequence[SliceVote]) -> tuple[Verdict, str]:
+    if not any(vote.vote for vote in slices):
+        what = "no tumor slice was cut" if not slices else "this system has no classifier"
+        return "undetermined", f"Not classified: {what}."
+    malignant = [vote for vote in tumors if vote.verdict == "malignant"]
+    open_ones = [vote for vote in tumors if vote.verdict == "undetermined"]
+    if malignant:
+        first = malignant[0]
+        if len(tumors) == 1:
+            return "malignant", f"The tumor: {first.reason}"
+        return "malignant", f"{len(malignant)} of {len(tumors)} tumors malignant; tumor {first.tumor}: {first.reason}"
+    if open_ones:
+        first = open_ones[0]
+        name = "The tumor" if len(tumors) == 1 else f"Tumor {first.tumor} of {len(tumors)}"
+        return "undetermined", f"{name}: {first.reason}"
+    if len(tumors) == 1:
+        return "benign", f"The tumor: {tumors[0].reason}"
+    return "benign", f"All {len(tumors)} tumors benign; tumor {tumors[0].tumor}: {tumors[0].reason}"
+
+
+def _counted(slices: Sequence[SliceVote]) -> dict[str, int]:
+    """Votes per class, in the order of the classes; other answers (as "normal" of other systems) do not count."""
+    counts = Counter(vote.vote for vote in slices)
+    return {name: counts[name] for name in CLASS_NAMES}
+
+
+def _mean_malignant(slices: Sequence[SliceVote]) -> float | None:
+    index = CLASS_NAMES.index(_MALIGNANT)
+    values = sorted(vote.probabilities[index] for vote in slices if vote.probabilities is not None)
+    return sum(values) / len(values) if values else None

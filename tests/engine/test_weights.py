@@ -1,0 +1,79 @@
+"""Weights: loading, checksums, installing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nephro_monai.engine.weights import checksum, install_weights, load_bundle_network, provenance
+from nephro_monai.errors import WeightsError
+
+
+def test_the_network_comes_with_its_weights_and_its_provenance(tiny_bundle: Path) -> None:
+    network = load_bundle_network(tiny_bundle)
+    torch.manual_seed(0)
+    assert torch.equal(network.weight, torch.nn.Linear(3, 2).weight)
+    assert not network.training
+    record = provenance({"stage": network})["stage"]
+    assert record["bundle"] == "tiny_bundle"
+    assert record["version"] == "1.2.3"
+    assert record["sha256"] == checksum(tiny_bundle / "models" / "model.pt")
+    assert record["trained_on"] == "synthetic CT"
+
+
+def test_altered_weights_are_refused(tiny_bundle: Path) -> None:
+    path = tiny_bundle / "models" / "model.pt"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(WeightsError, match="was altered"):
+        load_bundle_network(tiny_bundle)
+
+
+def test_missing_weights_say_where_they_should_be(tiny_bundle: Path) -> None:
+    (tiny_bundle / "models" / "model.pt").unlink()
+    with pytest.raises(WeightsError, match=r"missing: .*model\.pt.*nephro train"):
+        load_bundle_network(tiny_bundle)
+
+
+def test_weights_of_another_network_are_refused(tiny_bundle: Path) -> None:
+    with pytest.raises(WeightsError, match="does not fit"):
+        load_bundle_network(tiny_bundle, configs=("inference.json", "wide.json"))
+
+
+def test_a_file_that_is_no_state_dict_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pt"
+    torch.save([1, 2], other)
+    with pytest.raises(WeightsError, match="plain state_dict"):
+        load_bundle_network(tiny_bundle, weights=str(other))
+    other.write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="not a readable weight file"):
+        load_bundle_network(tiny_bundle, weights=str(other))
+
+
+def test_own_weights_are_not_called_shipped(tiny_bundle: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.pt"
+    torch.save(torch.nn.Linear(3, 2).state_dict(), own)
+    record = provenance({"stage": load_bundle_network(tiny_bundle, weights=str(own))})["stage"]
+    assert not record["shipped"]
+    assert record["trained_on"] == "not known"
+
+
+def test_installed_weights_are_half_precision_listed_and_load(tiny_bundle: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "run"
+    trained.mkdir()
+    network = torch.nn.Linear(3, 2)
+    torch.save(network.state_dict(), trained / "model.pt")
+    path = install_weights(trained, tiny_bundle)
+    stored = torch.load(path, weights_only=True)
+    assert {value.dtype for value in stored.values()} == {torch.float16}
+    loaded = load_bundle_network(tiny_bundle)
+    assert loaded.weight.dtype == torch.float32
+    torch.testing.assert_close(loaded.weight, network.weight, atol=1e-3, rtol=1e-3)
+
+
+def test_weights_that_overflow_half_precision_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.pt"
+    torch.save({"weight": torch.full((2, 3), 1e6), "bias": torch.zeros(2)}, huge)
+    with pytest.raises(WeightsError, match="not finite"):
+        install_weights(huge, tiny_bundle)
