@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Box", "Case", "Diagnosis", "Kidney", "Scan", "SliceVote", "Tumor", "TumorVote", "Verdict"]
+__all__ = ["Box", "Case", "Diagnosis", "Kidney", "Scan", "SliceGrid", "SliceVote", "Tumor", "TumorVote", "Verdict"]
 
 Verdict = Literal["malignant", "benign", "undetermined"]
 
@@ -80,6 +80,32 @@ class Scan:
     notes: tuple[str, ...] = ()
     sform_code: int | None = None
     qform_code: int | None = None
+
+
+@dataclass(frozen=True)
+class SliceGrid:
+    """How a scan is sampled into the axial slices a 2-D detector sees.
+
+    Attributes:
+        slice_spacing_mm: Distance of the slices; a scan with thicker slices keeps its own.
+        pixel_spacing_mm: Pixel size.
+        input_size: Rows and columns of the square input, centered on the body.
+        slice_thickness_mm: Native slices within it are averaged.
+    """
+
+    slice_spacing_mm: float = 6.0
+    pixel_spacing_mm: float = 1.6
+    input_size: int = 256
+    slice_thickness_mm: float = 6.0
+
+    def __post_init__(self) -> None:
+        """Refuses sizes that are not positive.
+
+        Raises:
+            ValueError: If a spacing or the size is not above 0.
+        """
+        if min(self.slice_spacing_mm, self.pixel_spacing_mm, self.input_size, self.slice_thickness_mm) <= 0:
+            raise ValueError(f"Spacings, thickness and size of a slice grid must be above 0, got {self}.")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from nephro_monai.data.kits19 import list_training_cases
 from nephro_monai.data.reproducible import EpochSampler, ReproducibleDataset
 from nephro_monai.data.splits import Split, split_cases
 from nephro_monai.data.tissue_slices import TissueSliceSettings, cut_tissue_slices, tissue_fractions
-from nephro_monai.data.tumor_slices import TumorSliceSettings, balanced_class_weights, cut_tumor_slices
+from nephro_monai.data.tumor_slices import balanced_class_weights, cut_tumor_slices
 
 __all__ = [
     "CropSettings",
@@ -15,7 +15,6 @@ __all__ = [
     "ReproducibleDataset",
     "Split",
     "TissueSliceSettings",
-    "TumorSliceSettings",
     "balanced_class_weights",
     "cut_kidney_crops",
     "cut_tissue_slices",

@@ -15,10 +15,11 @@ from torch.utils.data import Dataset
 from nephro_monai.constants import DETECTION_WINDOW_HU
 from nephro_monai.data.slice_augmentation import SliceAugmentation
 from nephro_monai.errors import TrainingDataError
-from nephro_monai.geometry.axial_frame import SliceGrid, axial_planes, body_frame, crop_to_frame
+from nephro_monai.geometry.axial_frame import axial_planes, body_frame, crop_to_frame
 from nephro_monai.geometry.intensity import window_to_unit
 from nephro_monai.geometry.kidney_split import split_kidneys
 from nephro_monai.io import load_label_map, load_scan
+from nephro_monai.structures import SliceGrid
 
 __all__ = ["AxialSliceDataset", "boxes_of_sides", "collate_slices", "training_slices"]
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from nephro_monai.constants import HU_RANGE, KIDNEY, TUMOR
-from nephro_monai.data.axial_crops import cut_axial_crops, cut_every_case, read_volumes
+from nephro_monai.constants import KIDNEY, TUMOR
+from nephro_monai.data.case_volumes import cut_every_case, read_volumes
+from nephro_monai.geometry.measurements import spacing_mm
+from nephro_monai.geometry.tumor_slices import sample_axial_crops
 
 __all__ = ["TissueSliceSettings", "cut_tissue_slices", "tissue_fractions"]
 
@@ -40,7 +42,10 @@ class TissueSliceSettings:
 
 
 def cut_tissue_slices(
-    cases: Sequence[dict[str, Any]], settings: TissueSliceSettings | None = None, workers: int = 2, progress: bool = True
+    cases: Sequence[dict[str, Any]],
+    settings: TissueSliceSettings | None = None,
+    workers: int = 2,
+    progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Crops of all cases; about 80 kB each.
 
@@ -51,12 +56,14 @@ def cut_tissue_slices(
         progress: Show a progress bar.
 
     Returns:
-        One dictionary per crop: `hu` int16 and `tissues` uint8, (1, size, size) each, and `case`.
+        One dictionary per crop: `image` int16 HU and `tissues` uint8, (1, size, size) each, and `case`.
 
     Raises:
         TrainingDataError: If a case's volumes do not fit together.
     """
-    return cut_every_case(partial(_slices_of_case, settings or TissueSliceSettings()), cases, "tissue slices", workers, progress)
+    return cut_every_case(
+        partial(_slices_of_case, settings or TissueSliceSettings()), cases, "tissue slices", workers, progress
+    )
 
 
 def tissue_fractions(slices: Sequence[dict[str, Any]]) -> list[float]:
@@ -68,7 +75,8 @@ def tissue_fractions(slices: Sequence[dict[str, Any]]) -> list[float]:
 
 
 def _slices_of_case(settings: TissueSliceSettings, case: dict[str, Any]) -> list[dict[str, Any]]:
-    volumes, spacing = read_volumes(case, ("image", "label", "tissues"))
+    volumes, affine = read_volumes(case, ("image", "label", "tissues"))
+    voxel_mm = spacing_mm(affine)
     rng = np.random.default_rng((settings.seed, *case["case"].encode()))
     label, image = volumes["label"][0].numpy(), volumes["image"][0].numpy()
     kidney = label == KIDNEY
@@ -79,12 +87,12 @@ def _slices_of_case(settings: TissueSliceSettings, case: dict[str, Any]) -> list
         (image > -200.0, settings.in_body),
     ]
     centers = torch.from_numpy(np.concatenate([_centers(mask, count, rng) for mask, count in groups]))
-    shift = rng.uniform(-settings.jitter_mm, settings.jitter_mm, (len(centers), 2)) / np.asarray(spacing[:2])
+    shift = rng.uniform(-settings.jitter_mm, settings.jitter_mm, (len(centers), 2)) / np.asarray(voxel_mm[:2])
     centers[:, :2] += torch.from_numpy(shift)
     size, step = settings.size, settings.crop_spacing_mm
-    hu = cut_axial_crops(volumes["image"], centers, spacing, size, step, HU_RANGE[0]).round().to(torch.int16)
-    tissues = cut_axial_crops(volumes["tissues"], centers, spacing, size, step, mode="nearest").to(torch.uint8)
-    return [{"hu": a, "tissues": b, "case": case["case"]} for a, b in zip(hu, tissues, strict=True)]
+    hu = sample_axial_crops(volumes["image"], centers, voxel_mm, size, step).round().to(torch.int16)
+    tissues = _nearest_axial_crops(volumes["tissues"], centers, voxel_mm, size, step)
+    return [{"image": a, "tissues": b, "case": case["case"]} for a, b in zip(hu, tissues, strict=True)]
 
 
 def _centers(mask: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -98,3 +106,17 @@ def _centers(mask: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
         pick = int(rng.integers(len(x)))
         centers.append((x[pick], y[pick], z))
     return np.asarray(centers, float).reshape(-1, 3)
+
+
+def _nearest_axial_crops(
+    ids: torch.Tensor, centers: torch.Tensor, voxel_mm: Sequence[float], size: int, crop_mm: float
+) -> torch.Tensor:
+    """`sample_axial_crops` for ids, which must not be mixed: the nearest voxel's, 0 beyond the volume."""
+    offsets = (torch.arange(size, dtype=torch.float64) + 0.5 - size / 2) * crop_mm
+    x = (centers[:, 0, None] - offsets / voxel_mm[0]).round().long()[:, None, :]
+    y = (centers[:, 1, None] - offsets / voxel_mm[1]).round().long()[:, :, None]
+    z = centers[:, 2].round().long()[:, None, None]
+    _, width, height, depth = ids.shape
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    crops = ids[0, x.clamp(0, width - 1), y.clamp(0, height - 1), z.clamp(0, depth - 1)]
+    return torch.where(inside, crops, torch.zeros_like(crops))[:, None]

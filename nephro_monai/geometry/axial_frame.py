@@ -10,35 +10,11 @@ from torch.nn import functional
 
 from nephro_monai.constants import HU_RANGE
 from nephro_monai.geometry.axial import axial_box_to_volume, volume_to_axial
-from nephro_monai.structures import Box
+from nephro_monai.structures import Box, SliceGrid
 
-__all__ = ["AxialFrame", "SliceGrid", "axial_planes", "body_frame", "crop_to_frame"]
+__all__ = ["AxialFrame", "axial_planes", "body_frame", "crop_to_frame"]
 
 _BODY_HU = -300.0
-
-
-@dataclass(frozen=True)
-class SliceGrid:
-    """How slices are sampled for the detector.
-
-    Attributes:
-        slice_spacing_mm: Distance of the slices; thinner native slices are averaged, thicker ones stay as they are.
-        pixel_spacing_mm: Pixel size.
-        input_size: Rows and columns of the square input in pixels.
-    """
-
-    slice_spacing_mm: float = 6.0
-    pixel_spacing_mm: float = 1.6
-    input_size: int = 256
-
-    def __post_init__(self) -> None:
-        """Refuses sizes that are not positive.
-
-        Raises:
-            ValueError: If a spacing or the size is not above 0.
-        """
-        if min(self.slice_spacing_mm, self.pixel_spacing_mm, self.input_size) <= 0:
-            raise ValueError(f"Spacings and size of a slice grid must be above 0, got {self}.")
 
 
 @dataclass(frozen=True)
@@ -99,7 +75,7 @@ def axial_planes(
 ) -> tuple[torch.Tensor, tuple[tuple[int, int], ...]]:
     """Whole axial slices on the detector's grid, one slab of the scan at a time (the scan is never copied).
 
-    Native slices are averaged over each slab, as a scanner's thicker slice would be; in the plane a triangle filter
+    Native slices are averaged as a scanner's thicker slice would be; in the plane a triangle filter
     of the pixel's size avoids aliasing.
 
     Args:
@@ -117,6 +93,7 @@ def axial_planes(
     ranges = tuple((k * z_size // count, (k + 1) * z_size // count) for k in range(count))
     planes = torch.empty((count, rows, columns), dtype=torch.float32, device=volume.device)
     for index, (start, stop) in enumerate(ranges):
+        start, stop = _averaged(start, stop, spacing_mm[2], grid)
         slab = volume[..., start:stop].float().clamp(*HU_RANGE).mean(dim=-1)
         planes[index] = functional.interpolate(
             volume_to_axial(slab[None, ..., None]),
@@ -170,3 +147,12 @@ def crop_to_frame(planes: torch.Tensor, frame: AxialFrame, fill: float = 0.0) ->
     rows, columns = frame.plane_shape
     bottom, right = frame.top + frame.size - rows, frame.left + frame.size - columns
     return functional.pad(planes, (-frame.left, right, -frame.top, bottom), value=fill)
+
+
+def _averaged(start: int, stop: int, spacing_mm: float, grid: SliceGrid) -> tuple[int, int]:
+    """Native slices that are averaged: the whole slab, or its middle where the slab is thicker than wanted."""
+    wanted = max(1, round(grid.slice_thickness_mm / spacing_mm))
+    if grid.slice_thickness_mm >= grid.slice_spacing_mm or wanted >= stop - start:
+        return start, stop
+    first = start + (stop - start - wanted) // 2
+    return first, first + wanted

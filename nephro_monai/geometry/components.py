@@ -42,9 +42,9 @@ class Components:
 def foreground_box(mask: np.ndarray) -> Box | None:
     """Smallest box around the non-zero voxels of an (X, Y, Z) array; None if there are none."""
     _check_volume(mask)
-    in_plane = mask.any(axis=2)
+    in_plane, in_column = np.any(mask, axis=2), np.any(mask, axis=(0, 1))
     bounds = []
-    for line in (in_plane.any(axis=1), in_plane.any(axis=0), mask.any(axis=(0, 1))):
+    for line in (in_plane.any(axis=1), in_plane.any(axis=0), in_column):
         positions = np.flatnonzero(line)
         if not len(positions):
             return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
@@ -64,9 +64,9 @@ def shape_statistics(mask: np.ndarray, affine: np.ndarray, origin: tuple[int, in
     Raises:
         ValueError: If the mask is empty.
     """
-    image = sitk.GetImageFromArray(np.ascontiguousarray((mask != 0).transpose(2, 1, 0)).view(np.uint8))
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray((mask != 0).transpose(2, 1, 0)).view(np.uint8))
     image.SetSpacing(spacing_mm(affine))
-    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics = SimpleITK.LabelShapeStatisticsImageFilter()
     statistics.Execute(image)
     if not statistics.HasLabel(1):
         raise ValueError("An empty mask has no volume and no center.")
@@ -125,7 +125,10 @@ def body_midline_x(image: np.ndarray, affine: np.ndarray, zs: tuple[int, int] | 
     columns = body.mask(1).sum(axis=1).astype(np.float64)  # (x, z)
     columns = columns[:, columns.sum(axis=0) > 0]
     halves = np.cumsum(columns, axis=0) - columns / 2
-    middles = [np.interp(total / 2, line, np.arange(len(line))) for line, total in zip(halves.T, columns.sum(axis=0))]
+    middles = [
+        np.interp(total / 2, line, np.arange(len(line)))
+        for line, total in zip(halves.T, columns.sum(axis=0), strict=True)
+    ]
     return (own.xmin + float(np.median(middles))) * steps[0]
 
 

@@ -152,9 +152,7 @@ def sample_axial_crops(
         grids.append(((2 * voxels + 1) / count - 1).float())
         fine.append(step)
     x, y = grids
-    grid = torch.stack(
-        [x[:, None, :].expand(-1, y.shape[1], -1), y[:, :, None].expand(-1, -1, x.shape[1])], dim=-1
-    )
+    grid = torch.stack([x[:, None, :].expand(-1, y.shape[1], -1), y[:, :, None].expand(-1, -1, x.shape[1])], dim=-1)
     crops = functional.grid_sample(slices, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     if fine != [1, 1]:
         crops = functional.avg_pool2d(crops, kernel_size=(fine[1], fine[0]))

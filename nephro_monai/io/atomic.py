@@ -50,7 +50,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
         _flush(target.parent)
     except BaseException as error:
         with suppress(OSError):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nephro_monai.errors import ScanError
-from nephro_monai.io.dicom import holds_dicom, study_uid
+from nephro_monai.io.dicom_headers import holds_dicom, study_uid
 from nephro_monai.io.volume import scan_format
 from nephro_monai.structures import Case
 
@@ -133,7 +133,7 @@ def _name_parts(path: Path) -> list[str]:
     absolute = path.absolute()
     parts = [part for part in absolute.parts[1:] if part]
     if path.is_dir():
-        return [absolute.resolve().name] if not parts else parts
+        return parts or ["case"]
     if path.name in _KITS19_SCANS and len(parts) > 1:
         return parts[:-1]
     return [*parts[:-1], _SUFFIX.sub("", parts[-1])]

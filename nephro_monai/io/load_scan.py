@@ -36,7 +36,9 @@ class LoadScand(MapTransform):
         scan: `structures.Scan`.
     """
 
-    def __init__(self, keys: KeysCollection = "image", scan_key: str = "scan", allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self, keys: KeysCollection = "image", scan_key: str = "scan", allow_missing_keys: bool = False
+    ) -> None:
         """Sets the keys.
 
         Args:
@@ -113,7 +115,7 @@ def load_label_map(path: str | Path, allowed: Sequence[int] | None = tuple(LABEL
     """
     raw = _read(path)
     low, high = float(raw.array.min()), float(raw.array.max())
-    labels = raw.array.astype(np.uint8) if 0 <= low and high <= 255 else None
+    labels = raw.array.astype(np.uint8) if low >= 0 and high <= 255 else None
     if labels is None or not np.array_equal(labels, raw.array):
         raise ScanError(f"{path}: is no label map (values {low:g} to {high:g}); allowed are integers in 0..255.")
     if allowed is not None:

@@ -52,10 +52,10 @@ def read_nifti(path: str | Path) -> RawVolume:
             f"{file}: the gzip stream is truncated or damaged ({error}); copy or download the file again."
         ) from error
     except OSError as error:
-        raise ScanError(f"{file}: cannot be read ({error.strerror or error}); check the file and its rights.") from error
-    return RawVolume(
-        array, affine, "nifti", (*notes, *note), int(header["sform_code"]), int(header["qform_code"])
-    )
+        raise ScanError(
+            f"{file}: cannot be read ({error.strerror or error}); check the file and its rights."
+        ) from error
+    return RawVolume(array, affine, "nifti", (*notes, *note), int(header["sform_code"]), int(header["qform_code"]))
 
 
 def _check_beginning(file: Path) -> None:
@@ -153,15 +153,13 @@ def _affine(header: nib.Nifti1Header, file: Path) -> tuple[np.ndarray, tuple[str
 def _fallback_affine(header: nib.Nifti1Header) -> np.ndarray:
     """Origin in the center, x to the left, as nibabel reads such files."""
     dimensions = int(header["dim"][0])
-    affine = nib.volumeutils.shape_zoom_affine(  # type: ignore[attr-defined]
+    affine = nib.volumeutils.shape_zoom_affine(
         tuple(header["dim"][1 : min(dimensions, 3) + 1]), tuple(header["pixdim"][1:4]), header.default_x_flip
     )
     return np.asarray(affine)
 
 
-def _read_values(
-    stream: IO[bytes], header: nib.Nifti1Header, shape: tuple[int, int, int], file: Path
-) -> np.ndarray:
+def _read_values(stream: IO[bytes], header: nib.Nifti1Header, shape: tuple[int, int, int], file: Path) -> np.ndarray:
     """Slab by slab along the slowest axis, scaled into float32."""
     dtype = header.get_data_dtype()
     slope, inter = _scaling(header)

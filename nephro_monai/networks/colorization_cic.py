@@ -15,8 +15,6 @@ from nephro_monai.networks.lab_color import ab_bin_centers, lab_to_rgb, rgb_to_l
 
 __all__ = ["ColorfulColorizer", "load_released_checkpoint"]
 
-_STRIDE = 8
-
 
 class ColorfulColorizer(nn.Module):
     """Gray slice in, colored slice out: lightness is kept, the two color channels are predicted.
@@ -78,7 +76,7 @@ class ColorfulColorizer(nn.Module):
         """
         if gray.dim() != 4 or gray.size(1) != 1 or gray.size(2) % 8 != 0 or gray.size(3) % 8 != 0:
             raise ValueError(
-                f"Expected gray slices (B, 1, H, W) with H and W multiples of 8, got {list(gray.shape)}; resize or pad them."
+                f"Expected gray slices (B, 1, H, W), H and W multiples of 8, got {list(gray.shape)}; resize or pad them."
             )
         lightness = _lightness(gray.float())
         probabilities = torch.softmax(self._logits(lightness), dim=1)
@@ -135,14 +133,14 @@ def _check_name_against_contents(path: Path) -> None:
     suffix = re.search(r"-([0-9a-f]{8,64})$", path.stem)
     if suffix is None:
         raise WeightsError(
-            f"{path.name} carries no checksum; keep the released name, for example colorization_release_v2-9b330a0b.pth."
+            f"{path.name} carries no checksum; keep the released name, such as colorization_release_v2-9b330a0b.pth."
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if not digest.startswith(suffix.group(1)):
         raise WeightsError(
-            f"{path.name} is damaged or altered: its SHA-256 starts with {digest[:8]}, its name says {suffix.group(1)}. "
-            "Download it again."
+            f"{path.name} is damaged or altered: its SHA-256 starts with {digest[: len(suffix.group(1))]}, "
+            f"its name says {suffix.group(1)}. Download it again."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +19,9 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 
 from nephro_monai.errors import WeightsError
+from nephro_monai.structures import SliceGrid
 
-__all__ = ["KidneyFasterRCNN", "load_pretrained"]
+__all__ = ["KidneyFasterRCNN", "RegionSettings", "load_pretrained"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -27,6 +29,34 @@ _ASPECT_RATIOS: Final = (0.6, 1.0, 1.6)
 _EXPANSION: Final = Bottleneck.expansion
 _NORMS: Final[dict[str, Callable[..., nn.Module]]] = {"batch": nn.BatchNorm2d, "frozen": FrozenBatchNorm2d}
 _LEAST_LOADED: Final = 0.5
+
+
+@dataclass(frozen=True)
+class RegionSettings:
+    """How many regions per slice the second stage looks at.
+
+    Attributes:
+        proposals: Regions that reach the box head at test (300 in the paper).
+        training: Regions the box head learns from, at most half of them kidney (1:1).
+        size: Side of the cropped regions (14 in C4).
+        detections: Columns K of the output.
+        score_threshold: Detections below it are left out.
+    """
+
+    proposals: int = 300
+    training: int = 64
+    size: int = 14
+    detections: int = 8
+    score_threshold: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuses counts below 1.
+
+        Raises:
+            ValueError: If a count is below 1 or the threshold is not in 0..1.
+        """
+        if min(self.proposals, self.training, self.size, self.detections) < 1 or not 0 <= self.score_threshold <= 1:
+            raise ValueError(f"Counts start at 1 and the threshold lies in 0..1, got {self}.")
 
 
 def _stage(
@@ -106,19 +136,16 @@ class KidneyFasterRCNN(nn.Module):
     input pixels; nothing is rescaled inside.
 
     Example:
-        >>> network = KidneyFasterRCNN(width=16, proposals=64).eval()
-        >>> rows = network(torch.rand(2, 1, 256, 256))  # (2, 6, 8): x1, y1, x2, y2, score, label per column
+        >>> network = KidneyFasterRCNN(width=16).eval()
+        >>> columns = network(torch.rand(2, 1, 256, 256))  # (2, 6, 8): x1, y1, x2, y2, score, label per column
 
     Args:
         width: Channels of the stem: 64 in the paper, 16 in the shipped network.
-        proposals: Regions per slice that reach the box head at test (300 in the paper).
-        training_regions: Regions per slice the box head learns from, at most half of them kidney (1:1).
         anchor_sizes: Sides of the square anchors in pixels; each also in the aspect ratios 0.6 and 1.6.
-        output_stride: 16 (C4) or 8 (the last stage dilated instead of strided, same keys), for coarse pixels.
-        region_size: Side of the cropped regions (14 in C4).
-        max_detections: Columns K of the output.
-        score_threshold: Detections below it are left out.
+        output_stride: 16 (C4) or 8 (conv4 dilated instead of strided, same keys), for coarse pixels.
         norm: "batch" to train from scratch, "frozen" to fine-tune pretrained weights.
+        regions: Numbers of regions; None for the paper's.
+        grid: The slices this network is made for; kept as attribute `grid` for who prepares them.
 
     Raises:
         ValueError: For an unknown `output_stride` or `norm`, or sizes below 1.
@@ -127,50 +154,36 @@ class KidneyFasterRCNN(nn.Module):
     def __init__(
         self,
         width: int = 64,
-        proposals: int = 300,
-        training_regions: int = 64,
         anchor_sizes: Sequence[int] = (32, 64, 128, 256),
         output_stride: int = 16,
-        region_size: int = 14,
-        max_detections: int = 8,
-        score_threshold: float = 0.05,
         norm: str = "batch",
+        regions: RegionSettings | None = None,
+        grid: SliceGrid | None = None,
     ) -> None:
         super().__init__()
         if output_stride not in (8, 16):
             raise ValueError(f"output_stride is 8 or 16, got {output_stride}.")
         if norm not in _NORMS:
             raise ValueError(f"norm is one of {sorted(_NORMS)}, got {norm!r}.")
-        if min(width, proposals, training_regions, region_size, max_detections, *anchor_sizes) < 1:
-            raise ValueError("width, proposals, training_regions, region_size, max_detections and anchors start at 1.")
-        anchors = AnchorGenerator((tuple(anchor_sizes),), (_ASPECT_RATIOS,))
-        channels = 16 * width
-        self.max_detections = max_detections
-        self.stride = output_stride
+        if min(width, *anchor_sizes) < 1:
+            raise ValueError(f"width and anchor sizes start at 1, got {width} and {tuple(anchor_sizes)}.")
+        chosen = regions or RegionSettings()
+        self.grid = grid or SliceGrid(20.0, 0.8, 512)
+        self.max_detections = chosen.detections
         self.backbone = _Conv4Backbone(width, output_stride, _NORMS[norm])
-        self.rpn = RegionProposalNetwork(
-            anchors,
-            _Float32RPNHead(channels, anchors.num_anchors_per_location()[0]),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=128,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": 8 * training_regions, "testing": 4 * proposals},
-            post_nms_top_n={"training": 4 * training_regions, "testing": proposals},
-            nms_thresh=0.7,
-        )
+        self.rpn = _proposal_network(16 * width, anchor_sizes, chosen)
         self.roi_heads = RoIHeads(
-            MultiScaleRoIAlign(["conv4"], region_size, sampling_ratio=2),
+            MultiScaleRoIAlign(["conv4"], chosen.size, sampling_ratio=2),
             _Conv5Head(width, _NORMS[norm]),
             _Float32Predictor(32 * width, 2),
             fg_iou_thresh=0.5,
             bg_iou_thresh=0.5,
-            batch_size_per_image=training_regions,
+            batch_size_per_image=chosen.training,
             positive_fraction=0.5,
             bbox_reg_weights=None,
-            score_thresh=score_threshold,
+            score_thresh=chosen.score_threshold,
             nms_thresh=0.5,
-            detections_per_img=max_detections,
+            detections_per_img=chosen.detections,
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -218,6 +231,22 @@ class KidneyFasterRCNN(nn.Module):
         height, width = images.shape[2], images.shape[3]
         sizes = [(height, width) for _ in range(images.shape[0])]
         return {"conv4": self.backbone(images)}, sizes
+
+
+def _proposal_network(channels: int, anchor_sizes: Sequence[int], regions: RegionSettings) -> RegionProposalNetwork:
+    """Proposals from one feature map; negatives to positives 1:1 where there are enough positives."""
+    anchors = AnchorGenerator((tuple(anchor_sizes),), (_ASPECT_RATIOS,))
+    return RegionProposalNetwork(
+        anchors,
+        _Float32RPNHead(channels, anchors.num_anchors_per_location()[0]),
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=128,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 8 * regions.training, "testing": 4 * regions.proposals},
+        post_nms_top_n={"training": 4 * regions.training, "testing": regions.proposals},
+        nms_thresh=0.7,
+    )
 
 
 def load_pretrained(network: KidneyFasterRCNN, path: str | Path) -> tuple[int, int]:

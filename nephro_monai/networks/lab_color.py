@@ -1,6 +1,6 @@
 """sRGB to CIE Lab and back, in torch, on the device of the images.
 
-Constants are those of scikit-image (sRGB primaries, illuminant D65, 2-degree observer), against which the tests compare.
+Constants are those of scikit-image (sRGB primaries, illuminant D65, 2-degree observer), which the tests compare with.
 Everything is element-wise in the input's precision: no matrix product, which autocast would round to bfloat16.
 """
 
@@ -62,8 +62,9 @@ def lab_to_rgb(lab: torch.Tensor) -> torch.Tensor:
 def ab_bin_centers(bins: int = 313, step: float = 10.0) -> torch.Tensor:
     """Centers of the quantized ab colors, as in Zhang 2016: the grid points nearest to the sRGB gamut.
 
-    Zhang keeps the 313 points of a grid of spacing 10 that are in or next to the gamut, and ships them as a file. Here the
-    grid points are ordered by their distance to the gamut and the first `bins` are kept, so that any count is possible.
+    Zhang keeps the 313 points of a grid of spacing 10 that are in or next to the gamut, and ships them as a file. Here
+    the grid points are ordered by their distance to the gamut and the first `bins` are kept, so that any count is
+    possible.
 
     Args:
         bins: Number of colors.

@@ -38,6 +38,9 @@ class SliceClassifier(nn.Module):
         ValueError: If the encoder's name is unknown.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(
         self, encoder: Mapping[str, Any], head_features: int = 2048, dropout: float = 0.2, classes: int = 2
     ) -> None:
@@ -115,24 +118,38 @@ def load_pretrained_encoder(network: SliceClassifier, path: str | Path) -> tuple
     return loaded, skipped
 
 
+class _TimmFeatures(nn.Module):
+    """A timm model without whatever comes after its last feature map (VGG's dense layers too)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        if hasattr(network, "pre_logits"):
+            network.pre_logits = nn.Identity()
+        self.network = network
+        self.channels = int(network.num_features)  # type: ignore[arg-type]
+
+    def forward(self, slices: torch.Tensor) -> torch.Tensor:
+        return self.network.forward_features(slices)
+
+
 def _build_encoder(encoder: dict[str, Any]) -> tuple[nn.Module, int]:
     name = encoder.pop("name", None)
     if name == "densenet121":
         name, encoder = "densenet", {**_DENSENET121, **encoder}
     if name == "densenet":
         features = DenseNet(spatial_dims=2, in_channels=3, out_channels=2, **encoder).features
-        return nn.Sequential(features, nn.ReLU(inplace=True)), features.norm5.num_features
+        channels = features.norm5.num_features
+        return nn.Sequential(features, nn.ReLU(inplace=True)), int(channels)  # type: ignore[arg-type]
     if not isinstance(name, str) or not timm.is_model(name):
         raise ValueError(
             f'encoder needs "name": "densenet", "densenet121" or a timm model such as "vgg16", got {name!r}.'
         )
-    network = timm.create_model(name, **{"pretrained": False, **encoder}, num_classes=0, global_pool="")
-    # vgg keeps its dense layers before the pooling: only what it calls features is the encoder.
-    return network, int(network.num_features)
+    network = _TimmFeatures(timm.create_model(name, **{"pretrained": False, **encoder}, num_classes=0, global_pool=""))
+    return network, network.channels
 
 
 def _plain_key(key: str) -> str:
     """One spelling for the keys of MONAI's, torchvision's, timm's and CheXNet's files."""
-    key = re.sub(r"^(module\.|model\.)?(densenet121\.)?(encoder\.)?(features\.|0\.)?", "", key)
+    key = re.sub(r"^(module\.|model\.)?(densenet121\.)?(encoder\.)?(network\.)?(features\.|0\.)?", "", key)
     key = re.sub(r"\b(norm|conv|relu)\.(\d)\b", r"\1\2", key)
     return key.replace(".layers.", ".")

@@ -84,8 +84,21 @@ class VNet(nn.Module):
         out2 = self.down_tr32(out1)
         out4 = self.down_tr64(out2)
         out8 = self.down_tr128(out4)
-        decoded = self.up_tr256(self.down_tr256(out8), out8)
+        deepest = self.down_tr256(out8) if torch.jit.is_scripting() else self._deepest(out8)
+        decoded = self.up_tr256(deepest, out8)
         decoded = self.up_tr128(decoded, out4)
         decoded = self.up_tr64(decoded, out2)
         decoded = self.up_tr32(decoded, out1)
         return self.out_tr(decoded)
+
+    @torch.jit.unused
+    def _deepest(self, features: torch.Tensor) -> torch.Tensor:
+        """The deepest stage, in float32 while training.
+
+        oneDNN's bfloat16 gradient of a 5x5x5 kernel over fewer than 5 voxels (64x64x32 patches are 4x4x2 here) is
+        wrong and sometimes NaN (torch 2.15 on AVX512-BF16); the stage is a small part of the work.
+        """
+        if not self.training or features.device.type != "cpu":
+            return self.down_tr256(features)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.down_tr256(features.float())

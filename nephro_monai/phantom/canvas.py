@@ -154,12 +154,12 @@ class Canvas:
         """
         points, radii = _densify(np.asarray(points, float), np.asarray(radii, float))
         margin = 1.5
-        reach = (radii + margin)[:, None]
+        slab = np.float32(0.35 * self.grid.spacing[0])
+        reach = radii[:, None] + np.array([margin + slab, margin, margin])
         bounds = self.grid.bounds((points - reach).min(0), (points + reach).max(0))
         if bounds is None:
             return None
         distance = np.full(tuple(b.stop - b.start for b in bounds), margin, np.float32)
-        slab = np.float32(0.35 * self.grid.spacing[0])
         for point, radius in zip(points, radii, strict=True):
             span = np.array([margin + slab, margin, margin]) + radius
             inner = self.grid.bounds(point - span, point + span)

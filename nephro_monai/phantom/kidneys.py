@@ -97,7 +97,7 @@ def paint_kidneys(canvas: Canvas, fields: KidneyFields) -> None:
     # Cortex dips between the pyramids.
     septum = smooth_noise(rng, view.shape, canvas.grid.spacing, rng.uniform(13, 20))
     cortex = kidney & (fields.depth < thickness + 1.2 * ripple)
-    cortex |= kidney & (septum > 0.75)
+    cortex |= kidney & (septum > rng.uniform(-0.1, 0.8))
     view[cortex] = Tissue.KIDNEY_CORTEX
 
 

@@ -169,7 +169,7 @@ def _hollow(
         view[inside & (canvas.ripple[bounds] + 0.5 * canvas.wobble[bounds] > rng.uniform(0.5, 1.5))] = Tissue.BOWEL_GAS
     elif kind in ("gas", "stomach") or rng.uniform() < 0.15:
         y = canvas.grid.axes[1][bounds[1]]
-        level = np.quantile(y, rng.uniform(0.1, 0.9) if kind == "gas" else rng.uniform(0, 0.6))
+        level = np.quantile(y, rng.uniform(0.4, 1.0) if kind == "gas" else rng.uniform(0, 0.6))
         view[inside & (y < level)[None, :, None]] = Tissue.BOWEL_GAS
 
 
@@ -234,7 +234,7 @@ def _colon(canvas: Canvas, layout: Layout) -> None:
         radii = size * (1 + 0.16 * np.sin(w[w > top] / 6) + rng.normal(0, 0.05, len(path)))
         _hollow(canvas, layout, path, radii, rng.uniform(1.5, 3.0), kind)
     span = np.linspace(-0.7, 0.7, 20)
-    sag = rng.uniform(10, 70)
+    sag = rng.uniform(25, 110)
     front = cavity.v - rng.uniform(0.55, 0.8) * cavity.half_v
     across = np.stack(
         [rng.uniform(-10, 25) + sag * (1 - (span / 0.7) ** 2), front + 25 * np.abs(span), span * cavity.half_u], axis=1
@@ -247,14 +247,14 @@ def _colon(canvas: Canvas, layout: Layout) -> None:
 def _small_bowel(canvas: Canvas, layout: Layout) -> None:
     rng, cavity = canvas.rng, layout.cavity
     last = float(layout.w(canvas.grid)[-1])
-    loops = int(rng.integers(5, 27) * np.clip((last + 60) / 150, 0.3, 1.6))
+    loops = int(rng.integers(8, 36) * np.clip((last + 60) / 130, 0.4, 2.0))
     oral = rng.uniform() < 0.2
     for _ in range(loops):
         radius = rng.uniform(7, 17)
         start = np.array(
             [
                 rng.uniform(-40, max(last, 20) + 10),
-                cavity.v + rng.uniform(-0.75, 0.25) * cavity.half_v,
+                cavity.v + rng.uniform(-0.85, 0.15) * cavity.half_v,
                 rng.uniform(-0.7, 0.75) * cavity.half_u,
             ]
         )

@@ -100,7 +100,7 @@ def draw_look(
     small = diameter_mm < 18
     soft = 0.55 if phase == "none" else 1.0
     dark = min(solid - 18, rng.uniform(-2, 34)) if solid > 30 else solid - 22
-    base = {"subtype": subtype, "solid_hu": solid, "necrosis_hu": dark, "scar_hu": min(solid * 0.55, solid - 28)}
+    base = {"subtype": subtype, "solid_hu": solid, "necrosis_hu": dark, "scar_hu": min(solid * 0.5, solid - 30)}
     if subtype == "clear_cell_rcc":
         mixed = rng.uniform() < 0.85
         return TumorLook(
@@ -125,12 +125,12 @@ def draw_look(
         scarred = rng.uniform() < (0.65 if small else 0.88)
         return TumorLook(
             **base, coarse_hu=rng.uniform(2, 9), fine_hu=rng.uniform(1, 7),
-            scar=rng.uniform(0.28, 0.55) if scarred else 0.0,
+            scar=rng.uniform(0.42, 0.75) if scarred else 0.0,
         )  # fmt: skip
     fatty = rng.uniform() < 0.9
     return TumorLook(
         **base, coarse_hu=soft * rng.uniform(5, 16), fine_hu=soft * rng.uniform(4, 12),
-        fat=rng.uniform(0.15, 0.7) if fatty else 0.0, fat_hu=rng.uniform(-100, -25),
+        fat=rng.uniform(0.15, 0.7) if fatty else 0.0, fat_hu=rng.uniform(-105, -45),
     )  # fmt: skip
 
 
@@ -216,13 +216,12 @@ def paint_tumor(
     if look.necrosis:
         # Necrosis lies where blood does not reach: inside.
         score = coarse + 0.35 * medium + 1.3 * np.clip(depth / radius, 0, 1)
-        _set(view, hu, mask & (depth > min(2.0, 0.25 * radius)), score, look.necrosis, Tissue.TUMOR_NECROSIS)
-        dead = mask & (view == Tissue.TUMOR_NECROSIS)
-        hu[dead] = look.necrosis_hu + 5 * medium[dead] + 3 * fine[dead]
+        inner = mask & (depth > min(2.0, 0.25 * radius))
+        value = look.necrosis_hu + 5 * medium + 3 * fine
+        _blend(view, hu, inner, score, (look.necrosis, rng.uniform(0.05, 0.7)), value, Tissue.TUMOR_NECROSIS)
     if look.fat:
-        _set(view, hu, mask, medium + 0.6 * coarse, look.fat, Tissue.TUMOR_FAT)
-        fat = mask & (view == Tissue.TUMOR_FAT)
-        hu[fat] = np.clip(look.fat_hu + 10 * coarse[fat] + 5 * fine[fat], -120, -15)
+        value = np.clip(look.fat_hu + 10 * coarse + 5 * fine, -120, -15)
+        _blend(view, hu, mask, medium + 0.6 * coarse, (look.fat, rng.uniform(0.05, 0.4)), value, Tissue.TUMOR_FAT)
     if look.scar:
         scar = _stellate(canvas, bounds, depth, mask, look.scar * radius)
         view[scar] = Tissue.TUMOR_SCAR
@@ -234,12 +233,18 @@ def paint_tumor(
     return np.asarray(hu, dtype=np.float32)
 
 
-def _set(
-    view: NDArray[np.uint8], hu: Floats, mask: NDArray[np.bool_], score: Floats, share: float, tissue: Tissue
-) -> None:
-    """Gives the voxels of `mask` with the highest scores a tissue."""
-    if mask.any():
-        view[mask & (score > np.quantile(score[mask], 1 - share))] = tissue
+def _blend(
+    view: NDArray[np.uint8], hu: Floats, mask: NDArray[np.bool_], score: Floats, share_and_width: tuple[float, float],
+    value: Floats, tissue: Tissue,
+) -> None:  # fmt: skip
+    """Gives the share of `mask` with the highest scores a tissue and, over a soft edge, its HU."""
+    if not mask.any():
+        return
+    share, width = share_and_width
+    excess = score - np.quantile(score[mask], 1 - share)
+    view[mask & (excess > 0)] = tissue
+    weight = np.where(mask, np.clip(excess / np.float32(width) + 0.5, 0, 1), 0)
+    hu += weight * (value - hu)
 
 
 def _stellate(
@@ -257,8 +262,9 @@ def _stellate(
         ]
     )
     z, y, x = canvas.grid.local(bounds, center)
-    distance = np.sqrt(z * z + y * y + x * x)
+    # Scars are discs and columns more than balls: stretched along z, so that more than the middle slice shows one.
+    distance = np.sqrt(0.3 * z * z + y * y + x * x)
     angle = np.arctan2(y, x)
     arms = int(rng.integers(3, 7))
     wave = np.cos(arms * angle + rng.uniform(0, 6.28) + 0.03 * z + 0.5 * canvas.ripple[bounds])
-    return np.asarray(mask & (distance < radius * (0.42 + 0.65 * np.clip(wave, 0, 1) ** 2)))
+    return np.asarray(mask & (distance < radius * (0.4 + 0.7 * np.clip(wave, 0, 1) ** 2)))

@@ -45,7 +45,9 @@ def evidence(view: CaseView) -> dict[str, Any]:
         "mean": diagnosis.mean_probability_malignant,
         "agreement": diagnosis.agreement,
         "total": total,
-        "votes": [{"name": n, "count": c, "percent": round(100 * c / total, 1) if total else 0} for n, c in votes.items()],
+        "votes": [
+            {"name": n, "count": c, "percent": round(100 * c / total, 1) if total else 0} for n, c in votes.items()
+        ],
     }
 
 

@@ -26,8 +26,15 @@ __all__ = ["draw_overview"]
 _GROUND, _INK, _MUTED = "#0e1318", "#e6ecf2", "#9aa7b4"
 _TONES = {"malignant": "#ff8078", "benign": "#62cfa0", "undetermined": "#eebd55"}
 _KIDNEY, _TUMOR = "#22d3ee", "#ff4d4d"
-_SIZE_INCHES, _DPI = (14.0, 8.4), 100
+_WIDTH_INCHES, _DPI = 14.0, 100
+_HEADER_INCHES, _NOTICE_INCHES = 1.2, 0.45
+_CROPS_INCHES, _NO_CROPS_INCHES = 2.15, 0.5
+_PLANES_INCHES = (2.4, 5.0)
+_AXIAL, _CORONAL = ("A", "L", "P", "R"), ("S", "L", "I", "R")
 _MAXIMUM_CROPS = 8
+_AIR_HU = -300.0
+_WIDEST = 1.8
+_INSET = 8.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,11 @@ class _Plane:
     aspect: float
     letters: tuple[str, str, str, str]
 
+    @property
+    def width(self) -> float:
+        """Width over height of its place; a flat picture (few slices, coronal) must not crowd out the others."""
+        return min(_WIDEST, self.hu.shape[1] / (self.hu.shape[0] * self.aspect))
+
 
 def draw_overview(view: CaseView, path: Path, provenance: Mapping[str, Any] | None = None) -> None:
     """Draws the figure of one case.
@@ -49,13 +61,18 @@ def draw_overview(view: CaseView, path: Path, provenance: Mapping[str, Any] | No
         path: PNG file to write.
         provenance: By stage, what is known of its network; for the notice.
     """
-    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, facecolor=_GROUND)
+    planes = _planes(view)
+    heights = [_HEADER_INCHES, _planes_height(planes), _NO_CROPS_INCHES, _NOTICE_INCHES]
+    if view.votes:
+        heights[2] = _CROPS_INCHES
+    figure = Figure(figsize=(_WIDTH_INCHES, sum(heights)), dpi=_DPI, facecolor=_GROUND)
     FigureCanvasAgg(figure)
-    header, planes, crops, notice = figure.subfigures(4, 1, height_ratios=[1.25, 4.6, 2.05, 0.5], hspace=0)
-    for part in (header, planes, crops, notice):
+    parts: list[SubFigure] = list(np.ravel(figure.subfigures(4, 1, height_ratios=heights, hspace=0)))  # type: ignore[arg-type]
+    for part in parts:
         part.set_facecolor(_GROUND)
+    header, middle, crops, notice = parts
     _draw_header(header, view)
-    _draw_planes(planes, _planes(view))
+    _draw_planes(middle, planes)
     _draw_crops(crops, view)
     text = " ".join([DISCLAIMER, *findings.training_notices(provenance)])
     notice.text(0.5, 0.5, text, ha="center", va="center", color=_TONES["undetermined"], fontsize=11, weight="bold")
@@ -87,28 +104,44 @@ def _votes_line(view: CaseView) -> str:
 
 def _planes(view: CaseView) -> list[_Plane]:
     """Axial slices through the middle of each kidney and of the largest tumors, then a coronal one."""
-    middles = [(f"{k.side.capitalize()} kidney", k.box) for k in view.kidneys]
-    middles += [(f"Tumor T{t.index}", t.box) for t in view.tumors[: max(1, 3 - len(view.kidneys))]]
+    middles = [(f"{k.side} kidney", k.box) for k in view.kidneys]
+    middles += [(f"tumor T{t.index}", t.box) for t in view.tumors[: max(1, 3 - len(view.kidneys))]]
     by_slice: dict[int, list[str]] = {}
     for name, box in middles:
         by_slice.setdefault((box.zmin + box.zmax) // 2, []).append(name)
     if not by_slice:
-        by_slice[view.shape[2] // 2] = ["Middle of the scan"]
+        by_slice[view.shape[2] // 2] = ["middle of the scan"]
     sx, sy, sz = view.spacing_mm
     planes = [
-        _Plane(f"{', '.join(names)}   z {view.position_mm(z):.0f} mm", *view.axial(z), sy / sx, ("A", "L", "P", "R"))
+        _Plane(f"{_sentence(names)}   z {view.position_mm(z):.0f} mm", *_trimmed(*view.axial(z)), sy / sx, _AXIAL)
         for z, names in by_slice.items()
     ]
     boxes = [box for _, box in middles]
     y = round(float(np.mean([(box.ymin + box.ymax) / 2 for box in boxes]))) if boxes else view.shape[1] // 2
     y = min(y, view.shape[1] - 1)
-    return [*planes, _Plane("Coronal", *view.coronal(y), sz / sx, ("S", "L", "I", "R"))]
+    return [*planes, _Plane("Coronal", *_trimmed(*view.coronal(y)), sz / sx, _CORONAL)]
+
+
+def _trimmed(hu: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The picture without the air around the body, so that kidneys show larger."""
+    body = hu > _AIR_HU
+    rows, columns = (np.flatnonzero(body.mean(axis=axis) > 0.02) for axis in (1, 0))
+    if not rows.size or not columns.size:
+        return hu, labels
+    inside = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return hu[inside], labels[inside]
+
+
+def _planes_height(planes: list[_Plane]) -> float:
+    """Height in inches that fills the width with the pictures side by side."""
+    low, high = _PLANES_INCHES
+    return float(np.clip(0.95 * _WIDTH_INCHES / sum(p.width for p in planes) + 0.35, low, high))
 
 
 def _draw_planes(part: SubFigure, planes: list[_Plane]) -> None:
-    widths = [p.hu.shape[1] / (p.hu.shape[0] * p.aspect) for p in planes]
-    axes = part.subplots(1, len(planes), width_ratios=np.clip(widths, 0.6, 1.6).tolist(), squeeze=False)[0]
-    part.subplots_adjust(left=0.018, right=0.982, top=0.92, bottom=0.02, wspace=0.03)
+    axes = part.subplots(1, len(planes), width_ratios=[p.width for p in planes], squeeze=False)[0]
+    top = 1 - 0.3 / (_planes_height(planes))
+    part.subplots_adjust(left=0.018, right=0.982, top=top, bottom=0.01, wspace=0.03)
     for ax, plane in zip(axes, planes, strict=True):
         _draw_plane(ax, plane)
 
@@ -116,14 +149,17 @@ def _draw_planes(part: SubFigure, planes: list[_Plane]) -> None:
 def _draw_plane(ax: Axes, plane: _Plane) -> None:
     rows, columns = plane.hu.shape
     gray = window_to_gray(plane.hu, COLORIZATION_WINDOW_HU)
-    ax.imshow(gray, cmap="gray", vmin=0, vmax=255, aspect=plane.aspect, extent=(0, columns, rows, 0), interpolation="bilinear")
+    ax.imshow(
+        gray, cmap="gray", vmin=0, vmax=255, aspect=plane.aspect, extent=(0, columns, rows, 0), interpolation="bilinear"
+    )
     ax.set_facecolor("black")
     for mask, color, width in ((plane.labels > BACKGROUND, _KIDNEY, 1.3), (plane.labels == TUMOR, _TUMOR, 1.5)):
         ax.add_collection(LineCollection(mask_outlines(mask), colors=color, linewidths=width), autolim=False)
     ax.set_title(plane.title, color=_INK, fontsize=10.5, pad=5)
     ax.set_axis_off()
-    for letter, (x, y) in zip(plane.letters, ((0.5, 0.96), (0.97, 0.5), (0.5, 0.04), (0.03, 0.5)), strict=True):
-        ax.text(x, y, letter, transform=ax.transAxes, color="#ffd84d", fontsize=10, weight="bold", ha="center", va="center")
+    for letter, (x, y) in zip(plane.letters, ((0.5, 1), (1, 0.5), (0.5, 0), (0, 0.5)), strict=True):
+        ax.annotate(letter, (x, y), (_INSET * (0.5 - x) * 2, _INSET * (0.5 - y) * 2), "axes fraction", "offset points",
+                    color="#ffd84d", fontsize=10, weight="bold", ha="center", va="center")  # fmt: skip
 
 
 def _draw_crops(part: SubFigure, view: CaseView) -> None:
@@ -151,6 +187,11 @@ def _draw_crops(part: SubFigure, view: CaseView) -> None:
                 color=_TONES.get(card["vote"], _TONES["undetermined"]), fontsize=10, weight="bold")  # fmt: skip
         ax.text(0.04, 0.95, f"{card['tumor']}  z {card['mm']}", transform=ax.transAxes, color="white", fontsize=8,
                 va="top", bbox={"facecolor": "black", "alpha": 0.45, "pad": 1.5, "lw": 0})  # fmt: skip
+
+
+def _sentence(names: list[str]) -> str:
+    joined = " and ".join(names)
+    return joined[:1].upper() + joined[1:]
 
 
 def _wrapped(text: str, width: int) -> str:

@@ -60,7 +60,9 @@ class SliceViewer:
     @property
     def zones(self) -> dict[str, list[tuple[float, float]]]:
         """Runs of shown slices with kidney and with tumor, as (start, length) in percent of the slider."""
-        return {name: _runs([bool(entry[key]) for entry in self.slices]) for name, key in (("kidney", "k"), ("tumor", "t"))}
+        return {
+            name: _runs([bool(entry[key]) for entry in self.slices]) for name, key in (("kidney", "k"), ("tumor", "t"))
+        }
 
 
 def build_viewer(view: CaseView, wanted: list[int], maximum: int = 120) -> SliceViewer:

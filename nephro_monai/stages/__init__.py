@@ -9,6 +9,7 @@ from nephro_monai.stages.colorize import (
     LearnedColorizer,
     ThreeWindowColorizer,
     colorize_slices,
+    window_slices,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "LearnedColorizer",
     "ThreeWindowColorizer",
     "colorize_slices",
+    "window_slices",
 ]

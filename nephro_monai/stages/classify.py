@@ -55,7 +55,7 @@ class ClassifySlicesd(MapTransform):
         if len(self.keys) != 1 or batch_size < 1:
             raise ValueError(f"ClassifySlicesd needs one key and batch_size >= 1, got {self.keys} and {batch_size}.")
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
         self.output_key = output_key
         self.votes_key = votes_key
         self.class_names = tuple(class_names)

@@ -15,7 +15,14 @@ from nephro_monai.geometry import resample_to_shape
 from nephro_monai.geometry.intensity import window_to_unit
 from nephro_monai.networks.autocast import autocast
 
-__all__ = ["ColorizeSlicesd", "GrayColorizer", "LearnedColorizer", "ThreeWindowColorizer", "colorize_slices"]
+__all__ = [
+    "ColorizeSlicesd",
+    "GrayColorizer",
+    "LearnedColorizer",
+    "ThreeWindowColorizer",
+    "colorize_slices",
+    "window_slices",
+]
 
 Window = tuple[float, float]
 
@@ -29,17 +36,17 @@ class LearnedColorizer(nn.Module):
 
     Args:
         network: Turns gray slices (B, 1, H, W) in 0..1 into RGB (B, 3, H, W) in 0..1, for example `ColorfulColorizer`.
-        bfloat16: None runs in bfloat16 where the hardware has it; True or False decides by hand.
+        use_bfloat16: None runs in bfloat16 where the hardware has it; True or False decides by hand.
     """
 
-    def __init__(self, network: nn.Module, bfloat16: bool | None = None) -> None:
+    def __init__(self, network: nn.Module, use_bfloat16: bool | None = None) -> None:
         super().__init__()
         self.network = network
-        self.bfloat16 = bfloat16
+        self.use_bfloat16 = use_bfloat16
 
     def forward(self, gray: torch.Tensor) -> torch.Tensor:
         """(B, 1, H, W) in 0..1 to (B, 3, H, W) in 0..1."""
-        with autocast(gray.device, self.bfloat16):
+        with autocast(gray.device, self.use_bfloat16):
             return self.network(gray).float()
 
 
@@ -72,6 +79,23 @@ class ThreeWindowColorizer(nn.Module):
         return windowed
 
 
+def window_slices(slices_hu: torch.Tensor, windows_hu: Sequence[Window], size: int = 256) -> torch.Tensor:
+    """Windows slices to 0..1 and resizes them.
+
+    Args:
+        slices_hu: (1, h, w) or (B, 1, h, w) in HU.
+        windows_hu: Lower and upper HU of each channel of the result.
+        size: Rows and columns of the result.
+
+    Returns:
+        (windows, size, size) or (B, windows, size, size) float32 in 0..1.
+    """
+    if slices_hu.ndim == 3:
+        return window_slices(slices_hu[None], windows_hu, size)[0]
+    gray = torch.cat([window_to_unit(slices_hu.float(), window, 0.0, 1.0) for window in windows_hu], dim=1)
+    return resample_to_shape(gray, (size, size))
+
+
 def colorize_slices(
     slices_hu: torch.Tensor,
     colorizer: Callable[[torch.Tensor], torch.Tensor],
@@ -81,18 +105,19 @@ def colorize_slices(
     """Windows, resizes and colors slices; training and inference both come through here.
 
     Args:
-        slices_hu: (B, 1, h, w) float HU.
+        slices_hu: (1, h, w) or (B, 1, h, w) in HU.
         colorizer: Gray (B, 1, size, size) in 0..1 to RGB (B, 3, size, size) in 0..1. One that has `windows_hu` gets a
             channel per window instead.
         window_hu: Lower and upper HU, for colorizers without windows of their own.
         size: Rows and columns of the result.
 
     Returns:
-        (B, 3, size, size) float32 in 0..1.
+        (3, size, size) or (B, 3, size, size) float32 in 0..1.
     """
+    if slices_hu.ndim == 3:
+        return colorize_slices(slices_hu[None], colorizer, window_hu, size)[0]
     windows = getattr(colorizer, "windows_hu", None) or (window_hu,)
-    gray = torch.cat([window_to_unit(slices_hu.float(), window, 0.0, 1.0) for window in windows], dim=1)
-    return colorizer(resample_to_shape(gray, (size, size)))
+    return colorizer(window_slices(slices_hu, windows, size))
 
 
 class ColorizeSlicesd(MapTransform):
@@ -129,7 +154,8 @@ class ColorizeSlicesd(MapTransform):
         super().__init__(keys)
         if len(self.keys) != 1 or size < 1 or batch_size < 1:
             raise ValueError(
-                f"ColorizeSlicesd needs one key, size and batch_size of at least 1, got {self.keys}, {size}, {batch_size}."
+                "ColorizeSlicesd needs one key, and size and batch_size of at least 1; "
+                f"got {self.keys}, {size} and {batch_size}."
             )
         self.device = torch.device(device)
         self.colorizer = colorizer.eval().to(self.device) if isinstance(colorizer, nn.Module) else colorizer

@@ -27,6 +27,9 @@ class ColorTable(nn.Module):
         ValueError: If a tissue is in two groups or no byte, or a color has not two values.
     """
 
+    group_of_tissue: torch.Tensor
+    ab: torch.Tensor
+
     def __init__(self, groups: Mapping[str, Mapping[str, Any]]) -> None:
         super().__init__()
         self.names = ("unchanged", *groups)

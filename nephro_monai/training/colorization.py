@@ -26,7 +26,7 @@ class ColorizationModule(pl.LightningModule):
     weighted up (class rebalancing). The target is formed at the network's output resolution, a quarter of the input's:
     where tissues share such a pixel, it is the mixture of their encodings.
 
-    Batches are dictionaries with `hu`, (B, 1, H, W) in HU, and `tissues`, (B, 1, H, W) ids, at the pixel spacing
+    Batches are dictionaries with `image`, (B, 1, H, W) in HU, and `tissues`, (B, 1, H, W) ids, at the pixel spacing
     of the tumor slices. Logged: `train_loss`; at validation `val_ab_error` (mean distance in ab units), the
     same per color group, and `val_color_accuracy` (mean over the groups of the share of pixels whose predicted color is
     nearest to their own).
@@ -41,6 +41,9 @@ class ColorizationModule(pl.LightningModule):
         learning_rate: Highest learning rate of AdamW.
         weight_decay: Of AdamW.
     """
+
+    encoding: torch.Tensor
+    group_weights: torch.Tensor
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class ColorizationModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Loss of one batch of random variants."""
         maps = self.color_table.group_maps(batch["tissues"])
-        hu, maps = self.augmentation(batch["hu"].float(), maps)
+        hu, maps = self.augmentation(batch["image"].float(), maps)
         logits, shares = self._predict(hu, maps)
         loss = self.loss(logits, shares)
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(hu))
@@ -90,7 +93,7 @@ class ColorizationModule(pl.LightningModule):
         """Collects the color errors of one batch."""
         size = self.augmentation.size
         maps = center_crop(self.color_table.group_maps(batch["tissues"]), size)
-        logits, shares = self._predict(center_crop(batch["hu"].float(), size), maps)
+        logits, shares = self._predict(center_crop(batch["image"].float(), size), maps)
         predicted = 110.0 * self.network.model_out(torch.softmax(logits.float(), dim=1)).float()
         error = torch.linalg.vector_norm(predicted - self.color_table.ab_maps(shares), dim=1)
         distance = torch.cdist(predicted.permute(0, 2, 3, 1).flatten(0, 2), self.color_table.ab)

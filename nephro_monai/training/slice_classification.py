@@ -23,10 +23,10 @@ __all__ = ["SliceClassificationModule", "patient_scores"]
 class SliceClassificationModule(pl.LightningModule):
     """Binary cross-entropy on slices that went through the same windowing and colorization as in inference.
 
-    Slices are varied in HU first and colored afterwards, batch by batch, by the frozen colorizer: so the classifier sees
-    the colorizer's own mistakes on noisy and shifted slices. That costs about as much as the training step itself.
+    Slices are varied in HU first and colored afterwards, batch by batch, by the frozen colorizer: so the classifier
+    sees the colorizer's own mistakes on noisy and shifted slices. That costs about as much as the training step itself.
 
-    Batches are dictionaries with `hu`, (B, 1, H, W) in HU, `target` (B) with 0 benign and 1 malignant, and `case`
+    Batches are dictionaries with `image`, (B, 1, H, W) in HU, `label` (B) with 0 benign and 1 malignant, and `case`
     (list of B names). Logged: `train_loss`, `train_accuracy`; at validation `val_loss`, `val_slice_auc`,
     `val_slice_balanced_accuracy` and `val_patient_balanced_accuracy` (majority of a patient's slices), as far as
     the validation cases are of both kinds.
@@ -75,21 +75,21 @@ class SliceClassificationModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Loss of one batch of random variants."""
-        hu, _ = self.augmentation(batch["hu"].float())
+        hu, _ = self.augmentation(batch["image"].float())
         logits = self(hu)
-        loss = self.loss(logits, batch["target"])
-        right = (logits.argmax(1) == batch["target"]).float().mean()
+        loss = self.loss(logits, batch["label"])
+        right = (logits.argmax(1) == batch["label"]).float().mean()
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(hu))
         self.log("train_accuracy", right, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(hu))
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Collects the probabilities of one batch."""
-        logits = self(center_crop(batch["hu"].float(), self.augmentation.size))
-        loss = functional.cross_entropy(logits, batch["target"])
+        logits = self(center_crop(batch["image"].float(), self.augmentation.size))
+        loss = functional.cross_entropy(logits, batch["label"])
         self.log("val_loss", loss, batch_size=len(logits), sync_dist=True)
         probabilities = torch.softmax(logits, dim=1)[:, 1]
-        self._seen.append((list(batch["case"]), probabilities.cpu(), batch["target"].cpu()))
+        self._seen.append((list(batch["case"]), probabilities.cpu(), batch["label"].cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Logs slice and patient figures (of this process's share of the validation slices)."""

@@ -105,9 +105,7 @@ def vote_patient(
     return Diagnosis(verdict, reason, _mean_malignant(slices), votes, agreement, verdicts, tuple(slices))
 
 
-def vote_tumor(
-    tumor: int, slices: Sequence[SliceVote], min_slices: int = 2, min_agreement: float = 0.55
-) -> TumorVote:
+def vote_tumor(tumor: int, slices: Sequence[SliceVote], min_slices: int = 2, min_agreement: float = 0.55) -> TumorVote:
     """One tumor's verdict by the rules of `VoteMalignancyd`, from its own slices."""
     votes = _counted(slices)
     total = sum(votes.values())

@@ -1,0 +1,61 @@
+"""`nephro phantom`: synthetic CT in KiTS19's layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["phantom"]
+
+
+def phantom(
+    out: Annotated[Path, typer.Option(help="Folder to write case_00000, case_00001, ... and kits.json to.")],
+    cases: Annotated[int, typer.Option(min=1, help="How many cases.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    labels: Annotated[Path | None, typer.Option(help="KiTS19 data folder with real label maps.")] = None,
+    shape: Annotated[tuple[int, int, int] | None, typer.Option(help="Slices, rows, columns.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="48 x 160 x 160 over the same body.")] = False,
+    exclude_cases: Annotated[str, typer.Option(help="Label maps not to use, such as 120-134,141-149.")] = "",
+    only_cases: Annotated[str, typer.Option(help="Label maps to use alone.")] = "",
+    kind: Annotated[list[str] | None, typer.Option(help="malignant, benign, none or random; dealt out in turn.")] = None,
+    tissues: Annotated[bool, typer.Option("--tissues", help="Write tissues.nii.gz too.")] = False,
+    first_index: Annotated[int, typer.Option(min=0, help="Number of the first case.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make cases again that exist.")] = False,
+) -> None:
+    """Makes synthetic abdominal CT with kidneys and tumors, for training and for trying things out."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from nephro_monai.phantom.cohort import CohortConfig, generate_cohort, parse_case_ranges
+    from nephro_monai.phantom.config import SMALL_SHAPE, PhantomConfig
+
+    if small and shape:
+        raise ValueError("--small and --shape exclude each other; give one of them.")
+    if labels is None and (exclude_cases or only_cases):
+        raise ValueError("--exclude-cases and --only-cases choose among label maps; give --labels too.")
+    cohort = CohortConfig(
+        cases=cases,
+        seed=seed,
+        case=PhantomConfig(shape=SMALL_SHAPE if small else shape),
+        kinds=tuple(kind or ["random"]),  # type: ignore[arg-type]
+        labels=labels,
+        exclude_cases=parse_case_ranges(exclude_cases),
+        only_cases=parse_case_ranges(only_cases) if only_cases else None,
+        tissues=tissues,
+        first_index=first_index,
+        workers=workers,
+        overwrite=overwrite,
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task("synthetic cases", total=cases)
+        records = generate_cohort(out, cohort, lambda done, total: bar.update(task, completed=done, total=total))
+    counts = {name: sum(r["phantom"]["kind"] == name for r in records) for name in ("malignant", "benign", "none")}
+    summary = ", ".join(f"{count} {name}" for name, count in counts.items())
+    typer.echo(f"{len(records)} synthetic cases in {out}: {summary} (tumors).")
+
+
+if __name__ == "__main__":
+    typer.run(phantom)

@@ -1,0 +1,147 @@
+"""From tissues to HU, and from HU to what a scanner would have written."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from nephro_monai.phantom.canvas import Canvas, Grid
+from nephro_monai.phantom.tissues import TISSUE_HU, Phase, Tissue
+
+__all__ = ["acquire", "render_hu"]
+
+Floats = NDArray[np.float32]
+
+_TEXTURE: dict[Tissue, tuple[float, float]] = {
+    Tissue.MUSCLE: (3, 9), Tissue.LIVER: (1, 6), Tissue.SPLEEN: (1, 6), Tissue.PANCREAS: (4, 14),
+    Tissue.KIDNEY_CORTEX: (2, 12), Tissue.KIDNEY_MEDULLA: (2, 10), Tissue.VISCERAL_FAT: (2, 8),
+    Tissue.SUBCUTANEOUS_FAT: (2, 7), Tissue.TRABECULAR_BONE: (15, 50), Tissue.CORTICAL_BONE: (20, 120),
+    Tissue.BOWEL_FOOD: (5, 25), Tissue.BOWEL_CONTRAST: (10, 60), Tissue.STOMACH_CONTENT: (3, 25),
+    Tissue.BOWEL_WALL: (3, 15), Tissue.LUNG: (20, 60), Tissue.HEART: (5, 25), Tissue.SINUS_FAT: (4, 15),
+    Tissue.VENA_CAVA: (2, 20), Tissue.AORTA: (1, 8),
+}  # fmt: skip
+"""Range of each tissue's own standard deviation (HU) over centimeters."""
+
+
+def render_hu(canvas: Canvas, hu: dict[Tissue, float], phase: Phase) -> Floats:
+    """Ideal HU of every voxel but the tumors' (float32, (slices, rows, columns)), without blur and noise."""
+    rng = canvas.rng
+    mean, texture = np.zeros(256, np.float32), np.zeros(256, np.float32)
+    for tissue in TISSUE_HU:
+        mean[tissue] = hu[tissue]
+    for tissue, (low, high) in _TEXTURE.items():
+        texture[tissue] = rng.uniform(low, high)
+    image = mean[canvas.tissue]
+    image += texture[canvas.tissue] * canvas.ripple
+    _mottle(canvas, image, Tissue.FECES, rng.uniform(40, 220))
+    _mottle(canvas, image, Tissue.TRABECULAR_BONE, rng.uniform(15, 60))
+    _mottle(canvas, image, Tissue.CORTICAL_BONE, rng.uniform(30, 150))
+    if phase == "arterial" and rng.uniform() < 0.5:
+        _stripes(canvas, image)
+    return np.asarray(image, dtype=np.float32)
+
+
+def _mottle(canvas: Canvas, image: Floats, tissue: Tissue, sigma: float) -> None:
+    """Voxel-scale texture of one tissue."""
+    where = canvas.tissue == tissue
+    image[where] += np.float32(sigma) * canvas.rng.standard_normal(int(where.sum()), dtype=np.float32)
+
+
+def _stripes(canvas: Canvas, image: Floats) -> None:
+    """The moire of the early arterial spleen."""
+    where = np.nonzero(canvas.tissue == Tissue.SPLEEN)
+    if not len(where[0]):
+        return
+    rng = canvas.rng
+    z, y, x = (a[i] for a, i in zip(canvas.grid.axes, where, strict=True))
+    direction = rng.normal(0, 1, 3)
+    direction *= 2 * np.pi / rng.uniform(10, 24) / np.linalg.norm(direction)
+    phase = direction[0] * z + direction[1] * y + direction[2] * x + 2.2 * canvas.ripple[where]
+    image[where] += np.float32(rng.uniform(8, 40)) * np.sin(phase).astype(np.float32)
+
+
+def acquire(image: Floats, grid: Grid, rng: np.random.Generator, metal: bool) -> NDArray[np.int16]:
+    """Blurs, averages along z, adds noise and streaks, and rounds (in this order, after all geometry).
+
+    Args:
+        image: Ideal HU; overwritten.
+        grid: Its grid.
+        rng: Source of randomness.
+        metal: Whether a metal implant throws streaks.
+
+    Returns:
+        int16 HU within -1024..3071.
+    """
+    thin = min(1.0, 0.9 / grid.spacing[1])
+    sigma = float(np.clip(rng.uniform(0.25, 1.1) * (0.75 + 0.5 * thin), 0.25, 1.4))
+    for axis in (1, 2):
+        image = ndimage.gaussian_filter1d(image, sigma, axis=axis, truncate=2.5, mode="nearest")
+    overlap = rng.uniform(0, 0.22)
+    image = ndimage.correlate1d(image, [overlap, 1 - 2 * overlap, overlap], axis=0, mode="nearest")
+    body = image > -600
+    image *= np.float32(1 + rng.uniform(-0.06, 0.06))
+    image += np.float32(rng.uniform(-8, 8))
+    level = float(np.exp(rng.uniform(np.log(3), np.log(38))))
+    noise = _noise(grid, rng)
+    noise[~body] *= 0.35
+    noise *= np.float32(level)
+    image += noise
+    if rng.uniform() < 0.3:
+        image += _starvation(grid, rng) * np.where(body, 1, np.float32(0.3))
+    if metal:
+        _metal(image, body, grid, rng)
+    np.clip(image, -1024, 3071, out=image)
+    if rng.uniform() < 0.5:
+        image[image < -960] = -1000 if rng.uniform() < 0.5 else -1024
+    return np.rint(image).astype(np.int16)
+
+
+def _noise(grid: Grid, rng: np.random.Generator) -> Floats:
+    """Unit-variance noise, correlated in plane and a little along z, sometimes without low frequencies."""
+    noise = rng.standard_normal(grid.shape, dtype=np.float32)
+    sigma = rng.uniform(0.0, 0.95)
+    if sigma > 0.3:
+        for axis in (1, 2):
+            noise = ndimage.gaussian_filter1d(noise, sigma, axis=axis, truncate=2.5)
+    if rng.uniform() < 0.4:
+        share = rng.uniform(0.1, 0.25)
+        noise = ndimage.correlate1d(noise, [share, 1 - 2 * share, share], axis=0)
+    if rng.uniform() < 0.35:
+        low = ndimage.uniform_filter(noise, (1, 5, 5))
+        noise -= np.float32(rng.uniform(0.5, 0.9)) * low
+    noise /= max(float(noise[:: max(1, grid.shape[0] // 8)].std()), 1e-6)
+    return np.asarray(noise, dtype=np.float32)
+
+
+def _starvation(grid: Grid, rng: np.random.Generator) -> Floats:
+    """Long horizontal streaks, as the arms or the hips leave."""
+    slices, rows, columns = grid.shape
+    lines = rng.standard_normal((slices, rows, max(4, columns // 24)), dtype=np.float32)
+    at = np.linspace(0, lines.shape[2] - 1, columns)
+    low = np.minimum(at.astype(int), lines.shape[2] - 2)
+    share = (at - low).astype(np.float32)
+    streaks = lines[:, :, low] * (1 - share) + lines[:, :, low + 1] * share
+    streaks *= np.float32(np.exp(rng.uniform(np.log(2), np.log(14))))
+    return np.asarray(streaks, dtype=np.float32)
+
+
+def _metal(image: Floats, body: NDArray[np.bool_], grid: Grid, rng: np.random.Generator) -> None:
+    """A clip or implant with its star of bright and dark streaks over a few slices."""
+    inside = np.argwhere(body[::4, ::8, ::8]) * [4, 8, 8]
+    if not len(inside):
+        return
+    for _ in range(int(rng.integers(1, 4))):
+        slice_index, row, column = inside[int(rng.integers(len(inside)))]
+        half = max(1, int(rng.uniform(2, 14) / grid.spacing[0]))
+        zs = slice(max(0, slice_index - half), slice_index + half + 1)
+        y = grid.axes[1] - grid.axes[1][row]
+        x = grid.axes[2] - grid.axes[2][column]
+        distance = np.hypot(y[:, None], x[None, :])
+        angle = np.arctan2(y[:, None], x[None, :])
+        star = np.zeros_like(angle)
+        for _ in range(6):
+            star += np.cos(2 * int(rng.integers(1, 14)) * angle + rng.uniform(0, 6.28)) * rng.uniform(0.2, 1)
+        star *= rng.uniform(40, 260) / (1 + distance / rng.uniform(12, 35))
+        image[zs] += np.where(body[zs], star[None].astype(np.float32), 0)
+        image[zs][:, distance < rng.uniform(1.5, 5)] = 3000

@@ -1,0 +1,141 @@
+"""One synthetic case, from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from nephro_monai.constants import TUMOR
+from nephro_monai.errors import TrainingDataError
+from nephro_monai.phantom.acquisition import acquire, render_hu
+from nephro_monai.phantom.body import paint_body
+from nephro_monai.phantom.canvas import Canvas, Grid
+from nephro_monai.phantom.config import PhantomConfig
+from nephro_monai.phantom.kidneys import (
+    KidneyFields,
+    add_cysts,
+    paint_kidneys,
+    paint_renal_vessels,
+    resample_shapes,
+)
+from nephro_monai.phantom.layout import lay_out
+from nephro_monai.phantom.organs import paint_organs
+from nephro_monai.phantom.plan import Plan, draw_plan
+from nephro_monai.phantom.records import case_record, kits_affine
+from nephro_monai.phantom.scene import Scene, build_scene
+from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue, draw_tissue_hu
+from nephro_monai.phantom.tumors import TumorLook, draw_look, paint_tumor
+
+__all__ = ["PhantomCase", "generate_case"]
+
+_ATTEMPTS = 6
+
+
+@dataclass(frozen=True)
+class PhantomCase:
+    """A synthetic scan in KiTS19's axes: slices to inferior, rows to posterior, columns to the patient's left.
+
+    Attributes:
+        image: int16 HU, (slices, rows, columns).
+        label: uint8, 0 background, 1 kidney, 2 tumor.
+        tissues: uint8 `Tissue` ids.
+        ideal_hu: float32 HU before blur and noise; None unless asked for.
+        affine: 4x4 voxel-to-RAS matrix (mm), axis codes I-P-L.
+        record: KiTS19's clinical record plus "synthetic" and "phantom".
+    """
+
+    image: NDArray[np.int16]
+    label: NDArray[np.uint8]
+    tissues: NDArray[np.uint8]
+    affine: NDArray[np.float64]
+    record: dict[str, Any]
+    ideal_hu: NDArray[np.float32] | None = None
+
+
+def generate_case(
+    config: PhantomConfig, seed: int | Sequence[int], case_id: str = "case_00000", keep_ideal: bool = False
+) -> PhantomCase:
+    """Makes one case; the same config and seed give the same voxels.
+
+    Args:
+        config: What to make.
+        seed: Any non-negative integer or sequence of them (for example cohort seed and case index).
+        case_id: Name in the record.
+        keep_ideal: Whether to return the HU before acquisition too.
+
+    Raises:
+        TrainingDataError: If the label map cannot be used.
+    """
+    words = [seed] if isinstance(seed, int) else list(seed)
+    for attempt in range(_ATTEMPTS):
+        rng = np.random.default_rng([*words, attempt])
+        plan = draw_plan(config, rng)
+        scene = build_scene(config, plan, rng)
+        canvas, fields = _paint_anatomy(scene, plan, rng)
+        hu = draw_tissue_hu(rng, plan.phase)
+        cysts = add_cysts(canvas, scene.shapes, plan.cysts)
+        ideal, looks = _paint_tumors(canvas, fields, plan, hu)
+        label = LABEL_OF_TISSUE[canvas.tissue]
+        shown = int((label == TUMOR).sum()) * float(np.prod(scene.grid.spacing))
+        wanted = plan.subtype is not None
+        if (shown >= 60) == wanted and label.any():
+            break
+    else:
+        raise TrainingDataError(
+            f"No usable case from {config.label_map or 'procedural kidneys'} after {_ATTEMPTS} attempts: the tumor "
+            "stays outside the field of view; use another label map, more slices or another seed."
+        )
+    image = acquire(ideal.copy() if keep_ideal else ideal, scene.grid, rng, plan.metal)
+    record = case_record(case_id, words, config, plan, scene, label, looks, cysts)
+    return PhantomCase(image, label, canvas.tissue, kits_affine(scene.grid), record, ideal if keep_ideal else None)
+
+
+def _paint_anatomy(scene: Scene, plan: Plan, rng: np.random.Generator) -> tuple[Canvas, KidneyFields | None]:
+    layout = lay_out(scene.shapes, scene.spine, scene.yaw, scene.grid, rng)
+    canvas = Canvas(scene.grid, rng)
+    paint_body(canvas, layout)
+    paint_renal_vessels(canvas, layout, scene.shapes)
+    paint_organs(canvas, layout)
+    fields = resample_shapes(scene.shapes, canvas, closing_mm=float(rng.uniform(7, 11)))
+    if fields is not None:
+        paint_kidneys(canvas, fields)
+    return canvas, fields
+
+
+def _paint_tumors(
+    canvas: Canvas, fields: KidneyFields | None, plan: Plan, hu: dict[Tissue, float]
+) -> tuple[NDArray[np.float32], list[TumorLook]]:
+    """Paints every tumor, then renders the whole volume; tumors of one patient share the subtype."""
+    looks: list[TumorLook] = []
+    overlays = []
+    if fields is not None and plan.subtype is not None:
+        parenchyma = 0.6 * hu[Tissue.KIDNEY_CORTEX] + 0.4 * hu[Tissue.KIDNEY_MEDULLA]
+        components, _ = ndimage.label(fields.tumor < 0)
+        voxel = float(np.prod(canvas.grid.spacing))
+        for index, box in enumerate(ndimage.find_objects(components), start=1):
+            mask = components[box] == index
+            volume = float(mask.sum()) * voxel
+            if volume < 15 and len(looks):
+                continue
+            diameter = 2 * (volume * 0.239) ** (1 / 3)
+            look = draw_look(canvas.rng, plan.subtype, parenchyma, plan.phase, diameter)
+            bounds = tuple(
+                slice(b.start + s.start, b.start + s.stop) for b, s in zip(fields.bounds, box, strict=True)
+            )
+            values = paint_tumor(canvas, bounds, -fields.tumor[box], mask, look)  # type: ignore[arg-type]
+            overlays.append((bounds, mask, values))
+            looks.append(look)
+    image = render_hu(canvas, hu, plan.phase)
+    for bounds, mask, values in overlays:
+        image[bounds][mask] = values[mask]
+    return image, looks
+
+
+def with_kind(config: PhantomConfig, kind: str) -> PhantomConfig:
+    """The same config for another kind."""
+    return replace(config, kind=kind)  # type: ignore[arg-type]
