@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd
-from scipy import ndimage
 from torch.nn import functional
-from tqdm import tqdm
 
-from nephro_monai.constants import HU_RANGE, LABEL_NAMES, SCAN_AXCODES
-from nephro_monai.errors import TrainingDataError
-from nephro_monai.geometry import resample_to_shape, resampled_shape
+from nephro_monai.constants import HU_RANGE, LABEL_NAMES
+from nephro_monai.data.case_volumes import cut_every_case, read_volumes
+from nephro_monai.geometry import find_components, resample_to_shape, resampled_shape
 from nephro_monai.structures import Box
 
 __all__ = ["CropSettings", "cut_kidney_crops", "kidney_crops_of_case"]
+
+_INDICES_PER_CLASS = 4000
+_BODY_HU = -200.0
+_BODY_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -65,71 +66,37 @@ def cut_kidney_crops(
     Raises:
         TrainingDataError: If no case has a kidney.
     """
-    chosen = settings or CropSettings()
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        done = pool.map(lambda case: kidney_crops_of_case(case, chosen), cases)
-        crops = [crop for some in tqdm(done, "cutting kidneys", len(cases), disable=not progress) for crop in some]
-    if cases and not crops:
-        raise TrainingDataError(
-            f"None of the {len(cases)} cases has a kidney of at least {chosen.smallest_kidney_ml} ml in its label map."
-        )
-    return crops
+    cut = partial(kidney_crops_of_case, settings or CropSettings())
+    return cut_every_case(cut, cases, "kidney boxes", workers, progress)
 
 
-def kidney_crops_of_case(case: dict[str, Any], settings: CropSettings) -> list[dict[str, Any]]:
-    """The crops of one case: one per kidney, and by chance one without (see `cut_kidney_crops`)."""
-    data = _reader()({"image": case["image"], "label": case["label"]})
-    image = data["image"].as_tensor()
-    label = data["label"].as_tensor().to(torch.uint8)
-    affine = data["image"].affine
-    if image.shape != label.shape:
-        raise TrainingDataError(
-            f"{case['case']}: image {tuple(image.shape[1:])} and label map {tuple(label.shape[1:])} differ in shape."
-        )
-    spacing = tuple(float(s) for s in torch.linalg.norm(affine[:3, :3], dim=0))
-    shape = tuple(image.shape[1:])
-    found = kidney_boxes(label[0].numpy(), spacing, settings.smallest_kidney_ml)
-    rng = np.random.default_rng((settings.seed, *case["case"].encode()))
-    negatives = [
-        _negative_box(image[0], label[0], box, rng) for box in found if rng.random() < settings.negative_share
-    ]
+def kidney_crops_of_case(settings: CropSettings, case: dict[str, Any]) -> list[dict[str, Any]]:
+    """The crops of one case: one per kidney, and by chance some without (see `cut_kidney_crops`)."""
+    volumes, affine = read_volumes(case, ("image", "label"))
+    image, label = volumes["image"][0], volumes["label"][0].clamp(max=max(LABEL_NAMES))
+    shape = (image.shape[0], image.shape[1], image.shape[2])
+    spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
+    smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(spacing))
+    kidneys = find_components(label.numpy(), min_voxels=smallest)
+    if kidneys is None:
+        return []
     margin = tuple(round(settings.margin_mm / s) for s in spacing)
-    boxes = [box.expanded(margin, shape) for box in found] + [box for box in negatives if box is not None]
+    boxes = [box.expanded((margin[0], margin[1], margin[2]), shape) for box in kidneys.boxes]
+    rng = np.random.default_rng((settings.seed, *case["case"].encode()))
+    for like in kidneys.boxes:
+        empty = _box_without_kidney(image, label, like, rng) if rng.random() < settings.negative_share else None
+        boxes += [empty] if empty is not None else []
     return [_crop(image, label, box, spacing, settings) | {"case": case["case"]} for box in boxes]
 
 
-def kidney_boxes(label: np.ndarray, spacing_mm: Sequence[float], smallest_ml: float) -> list[Box]:
-    """Tight boxes of the connected pieces of `label > 0` that are large enough, largest first."""
-    pieces, count = ndimage.label(label > 0)
-    if count == 0:
-        return []
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-    smallest = smallest_ml * 1000.0 / float(np.prod(spacing_mm))
-    extents = ndimage.find_objects(pieces)
-    order = [i for i in np.argsort(-sizes, kind="stable") if sizes[i] >= smallest]
-    return [Box(*(s.start for s in extents[i]), *(s.stop for s in extents[i])) for i in order]
-
-
-def _reader() -> Compose:
-    keys = ["image", "label"]
-    return Compose(
-        [
-            LoadImaged(keys, reader="NibabelReader", dtype=np.float32, image_only=True),
-            EnsureChannelFirstd(keys, channel_dim="no_channel"),
-            Orientationd(keys, axcodes=SCAN_AXCODES, labels=None),
-        ]
-    )
-
-
-def _negative_box(image: torch.Tensor, label: torch.Tensor, like: Box, rng: np.random.Generator) -> Box | None:
-    """A box of a kidney's size somewhere in the body that holds no kidney; None if 50 tries find none."""
-    shape = image.shape
-    size = [min(extent, whole) for extent, whole in zip(like.shape, shape, strict=True)]
+def _box_without_kidney(image: torch.Tensor, label: torch.Tensor, like: Box, rng: np.random.Generator) -> Box | None:
+    """A box of a kidney's size somewhere in the body; None if 50 tries find only air or kidney."""
+    highest = [whole - extent + 1 for extent, whole in zip(like.shape, image.shape, strict=True)]
     for _ in range(50):
-        start = [int(rng.integers(0, whole - extent + 1)) for extent, whole in zip(size, shape, strict=True)]
-        box = Box(*start, *(a + b for a, b in zip(start, size, strict=True)))
-        inside = image[box.slices]
-        if not label[box.slices].any() and (inside > -200.0).float().mean() > 0.7:
+        start = rng.integers(0, highest)
+        box = Box(*(int(a) for a in start), *(int(a) + b for a, b in zip(start, like.shape, strict=True)))
+        in_body = (image[box.slices] > _BODY_HU).float().mean() > _BODY_SHARE
+        if in_body and not label[box.slices].any():
             return box
     return None
 
@@ -138,9 +105,8 @@ def _crop(
     image: torch.Tensor, label: torch.Tensor, box: Box, spacing_mm: Sequence[float], settings: CropSettings
 ) -> dict[str, Any]:
     target = resampled_shape(box.shape, spacing_mm, settings.spacing_mm)
-    hu = image[(slice(None), *box.slices)].clamp(*HU_RANGE)
-    hu = resample_to_shape(hu[None], target)[0]
-    classes = functional.one_hot(label[0][box.slices].long().clamp(max=2), len(LABEL_NAMES)).permute(3, 0, 1, 2)
+    hu = resample_to_shape(image[box.slices][None, None], target)[0]
+    classes = functional.one_hot(label[box.slices].long(), len(LABEL_NAMES)).permute(3, 0, 1, 2)
     # The class that fills most of a voxel: keeps small tumors where taking the nearest voxel may skip them.
     labels = resample_to_shape(classes[None].float(), target).argmax(1).to(torch.uint8)
     hu, labels = _pad(hu, settings.minimum_shape, HU_RANGE[0]), _pad(labels, settings.minimum_shape, 0)
@@ -157,7 +123,7 @@ def _pad(volume: torch.Tensor, minimum_shape: Sequence[int], value: float) -> to
     return functional.pad(volume, sides, value=value) if any(missing) else volume
 
 
-def _some_indices(labels: torch.Tensor, value: int, most: int = 4000) -> np.ndarray:
+def _some_indices(labels: torch.Tensor, value: int) -> np.ndarray:
+    """Flat indices of voxels of one class, evenly thinned out to some thousands."""
     indices = np.flatnonzero(labels.numpy() == value)
-    step = max(1, len(indices) // most)
-    return indices[::step].astype(np.int32)
+    return indices[:: max(1, len(indices) // _INDICES_PER_CLASS)].astype(np.int32)

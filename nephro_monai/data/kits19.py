@@ -73,7 +73,9 @@ def _clinical_records(root: Path, needed: bool) -> dict[str, dict[str, Any]]:
     path = root / "kits.json"
     if not path.is_file():
         if needed:
-            raise TrainingDataError(f"{path} is missing; it says which cases are malignant. Copy KiTS19's next to them.")
+            raise TrainingDataError(
+                f"{path} is missing; it says which cases are malignant. Copy KiTS19's next to them."
+            )
         return {}
     try:
         return {record["case_id"]: record for record in json.loads(path.read_text())}
@@ -94,5 +96,6 @@ def _check(cases: list[dict[str, Any]], root: Path, require: Sequence[str], need
     if unlabeled:
         raise TrainingDataError(
             f"{root / 'kits.json'} does not say whether {', '.join(unlabeled[:5])} "
-            f"({len(unlabeled)} of {len(cases)} cases) are malignant; each needs a record with 'malignant' true or false."
+            f"({len(unlabeled)} of {len(cases)} cases) are malignant; each needs a record with 'malignant' true or "
+            "false."
         )

@@ -35,7 +35,8 @@ def figure_lines(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         classes = f"{scores['n_malignant']} malignant, {scores['n'] - scores['n_malignant']} benign"
         lines += [
             ("Malignancy, balanced accuracy", _number(scores["balanced_accuracy"]), classes),
-            ("Sensitivity, specificity", f"{_number(scores['sensitivity'])}, {_number(scores['specificity'])}", classes),
+            ("Sensitivity", _number(scores["sensitivity"]), f"n = {scores['n_malignant']}"),
+            ("Specificity", _number(scores["specificity"]), f"n = {scores['n'] - scores['n_malignant']}"),
             ("Undetermined or missed", _percent(scores["undetermined_rate"]),
              f"{scores['n_undetermined']} undetermined, {scores['n_missed']} missed"),
             ("AUC of the mean probability", _number(scores["auc"]), f"n = {scores['n_auc']}"),

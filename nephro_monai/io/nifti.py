@@ -108,7 +108,7 @@ def _spatial_shape(header: nib.Nifti1Header, file: Path) -> tuple[tuple[int, int
     shape = tuple(int(n) for n in header["dim"][1 : dimensions + 1]) if 1 <= dimensions <= 7 else ()
     try:
         kind = header.get_data_dtype().kind
-    except HeaderDataError as error:
+    except (HeaderDataError, KeyError) as error:
         raise ScanError(f"{file}: unknown NIfTI data type {int(header['datatype'])}; export the scan again.") from error
     if kind not in "iuf":
         name = nib.nifti1.data_type_codes.label[int(header["datatype"])]

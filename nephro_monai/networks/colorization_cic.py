@@ -76,7 +76,7 @@ class ColorfulColorizer(nn.Module):
         """
         if gray.dim() != 4 or gray.size(1) != 1 or gray.size(2) % 8 != 0 or gray.size(3) % 8 != 0:
             raise ValueError(
-                f"Expected gray slices (B, 1, H, W), H and W multiples of 8, got {list(gray.shape)}; resize or pad them."
+                f"Expected gray slices (B, 1, H, W) with sides that 8 divides, got {list(gray.shape)}; resize them."
             )
         lightness = _lightness(gray.float())
         probabilities = torch.softmax(self._logits(lightness), dim=1)

@@ -129,7 +129,7 @@ class _TimmFeatures(nn.Module):
         self.channels = int(network.num_features)  # type: ignore[arg-type]
 
     def forward(self, slices: torch.Tensor) -> torch.Tensor:
-        return self.network.forward_features(slices)
+        return self.network.forward_features(slices)  # type: ignore[operator]
 
 
 def _build_encoder(encoder: dict[str, Any]) -> tuple[nn.Module, int]:
@@ -138,7 +138,7 @@ def _build_encoder(encoder: dict[str, Any]) -> tuple[nn.Module, int]:
         name, encoder = "densenet", {**_DENSENET121, **encoder}
     if name == "densenet":
         features = DenseNet(spatial_dims=2, in_channels=3, out_channels=2, **encoder).features
-        channels = features.norm5.num_features
+        channels = features.get_submodule("norm5").num_features
         return nn.Sequential(features, nn.ReLU(inplace=True)), int(channels)  # type: ignore[arg-type]
     if not isinstance(name, str) or not timm.is_model(name):
         raise ValueError(

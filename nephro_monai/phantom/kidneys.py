@@ -81,15 +81,19 @@ def paint_kidneys(canvas: Canvas, fields: KidneyFields) -> None:
     view = canvas.tissue[bounds]
     ripple, wobble = canvas.ripple[bounds], canvas.wobble[bounds]
     kidney = fields.kidney < 0
-    gap = rng.uniform(0, 14) * np.clip(0.75 + 0.5 * wobble, 0, 2)
-    near = fields.kidney < gap
-    near |= fields.depth > -1.5
+    widest = rng.uniform(0, 14) if rng.uniform() < 0.7 else rng.uniform(0, 2.5)
+    # Organs lie in front of a kidney, fat behind it.
+    y = canvas.grid.axes[1][bounds[1]]
+    middle = float(np.median(y[np.nonzero(kidney)[1]])) if kidney.any() else 0.0
+    behind = np.clip((y - middle) / 15, 0, 1)[None, :, None] * np.float32(rng.uniform(0, 14))
+    near = fields.kidney < widest * np.clip(0.75 + 0.5 * wobble, 0, 2) + behind
+    near |= fields.depth > 0
     soft = np.zeros(256, bool)
     soft[list(_YIELDING)] = True
     view[near & soft[view]] = Tissue.VISCERAL_FAT
     bone = np.zeros(256, bool)
     bone[[Tissue.MUSCLE, Tissue.SUBCUTANEOUS_FAT]] = True
-    view[(fields.kidney < rng.uniform(0.5, 4)) & bone[view]] = Tissue.VISCERAL_FAT
+    view[(fields.kidney < rng.uniform(0, 3.5)) & bone[view]] = Tissue.VISCERAL_FAT
     _fascia(canvas, fields, view, ripple)
     _sinus(canvas, fields, view, kidney)
     thickness = rng.uniform(4, 9)

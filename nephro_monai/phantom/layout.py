@@ -121,12 +121,12 @@ def lay_out(
 ) -> Layout:
     """Draws a body that holds the kidneys: wider ranges than life, then grown until everything fits."""
     points = (_labeled_points(shapes, kidney_only=False) - spine) @ rotation_matrix(yaw)
-    obese = rng.uniform() < 0.3
+    obese = rng.uniform() < 0.42
     fat = rng.uniform(18, 48) if obese else rng.uniform(4, 24)
     front, back, side = fat * rng.uniform(0.6, 1.3), fat * rng.uniform(0.5, 1.2), fat * rng.uniform(0.5, 1.0)
     wall_front, wall_back, wall_side = rng.uniform(5, 13), rng.uniform(8, 22), rng.uniform(6, 20)
-    depth = rng.uniform(235, 330) if obese else rng.uniform(190, 270)
-    width = depth * rng.uniform(1.2, 1.55)
+    depth = rng.uniform(245, 335) if obese else rng.uniform(195, 280)
+    width = depth * rng.uniform(1.22, 1.58)
     behind = rng.uniform(58, 84) + 0.6 * back
     power = rng.uniform(2.1, 2.9)
     waist_phase, waist_size = rng.uniform(0, 6.28), rng.uniform(0.0, 0.06)

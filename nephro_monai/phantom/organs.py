@@ -34,7 +34,7 @@ def _blob(
     """Irregular ellipsoid at body coordinates (w, v, u)."""
     rng = canvas.rng
     turn = layout.turn @ rotation_matrix(rng.uniform(-0.4, 0.4), rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3))
-    found = canvas.ellipsoid(layout.place(*center), np.array(radii), turn, irregular, 0.5 * irregular)
+    found = canvas.ellipsoid(layout.place(*center), np.array(radii), turn, irregular, 0.25 * irregular)
     if found is not None:
         canvas.paint(found[0], found[1] < 1, tissue, over)
 
@@ -95,7 +95,7 @@ def _liver(canvas: Canvas, layout: Layout) -> None:
     front = cavity.v - rng.uniform(-0.05, 0.3) * cavity.half_v
     right = (lower - height, front, -rng.uniform(0.5, 0.68) * cavity.half_u)
     radii = (height, rng.uniform(0.75, 1.0) * cavity.half_v * size, rng.uniform(0.5, 0.72) * cavity.half_u)
-    _blob(canvas, layout, right, radii, Tissue.LIVER, rng.uniform(0.15, 0.4), _CAVITY)
+    _blob(canvas, layout, right, radii, Tissue.LIVER, rng.uniform(0.12, 0.32), _CAVITY)
     left = (lower - height - 25, cavity.v - rng.uniform(0.35, 0.6) * cavity.half_v, rng.uniform(-25, 30))
     reach = (rng.uniform(45, 75), rng.uniform(28, 50), rng.uniform(60, 100))
     _blob(canvas, layout, left, reach, Tissue.LIVER, 0.35, _CAVITY)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from nephro_monai.constants import TUMOR
 from nephro_monai.phantom.canvas import Grid
@@ -38,10 +39,13 @@ def kits_affine(grid: Grid) -> NDArray[np.float64]:
 
 
 def _largest_diameter_cm(label: NDArray[np.uint8], grid: Grid) -> float | None:
-    """Largest extent of the tumor in any of 64 directions in space, in cm."""
-    points = np.argwhere(label == TUMOR)
-    if not len(points):
+    """Largest extent of the largest tumor in any of 64 directions in space, in cm."""
+    components, count = ndimage.label(label == TUMOR)
+    if not count:
         return None
+    largest = int(np.bincount(components.ravel())[1:].argmax()) + 1
+    box = ndimage.find_objects(components)[largest - 1]
+    points = np.argwhere(components[box] == largest)
     points = points[:: max(1, len(points) // 20000)] * np.array(grid.spacing)
     k = np.arange(64) + 0.5
     polar, around = np.arccos(1 - k / 64), np.pi * (1 + 5**0.5) * k

@@ -11,12 +11,16 @@ from nephro_monai.stages.colorize import (
     colorize_slices,
     window_slices,
 )
+from nephro_monai.stages.segment import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings
 
 __all__ = [
     "ClassifySlicesd",
     "ColorizeSlicesd",
     "GrayColorizer",
+    "KidneyTumorInferer",
     "LearnedColorizer",
+    "SegmentKidneyTumord",
+    "SegmentSettings",
     "ThreeWindowColorizer",
     "colorize_slices",
     "window_slices",

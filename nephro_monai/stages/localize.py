@@ -77,7 +77,7 @@ class LocalizeKidneysd(MapTransform):
         self.batch_size = batch_size
         self.window_hu = (float(window_hu[0]), float(window_hu[1]))
         self.device = torch.device(device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns the case with `kidneys` and `localization`."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Timer
+
+from nephro_monai.io.atomic import atomic_path
 
 __all__ = ["CosineSchedule", "ReproducibleSteps", "SaveNetworkWeights"]
 
@@ -40,10 +40,8 @@ class SaveNetworkWeights(Callback):
             return
         state = {key: self._stored(value) for key, value in pl_module.network.state_dict().items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".model-", suffix=".pt")
-        os.close(handle)
-        torch.save(state, temporary)
-        os.replace(temporary, self.path)
+        with atomic_path(self.path) as temporary:
+            torch.save(state, temporary)
 
     def _stored(self, value: torch.Tensor) -> torch.Tensor:
         value = value.detach().cpu().contiguous()

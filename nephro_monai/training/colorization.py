@@ -98,7 +98,9 @@ class ColorizationModule(pl.LightningModule):
         error = torch.linalg.vector_norm(predicted - self.color_table.ab_maps(shares), dim=1)
         distance = torch.cdist(predicted.permute(0, 2, 3, 1).flatten(0, 2), self.color_table.ab)
         groups = shares.argmax(1).flatten()
-        right = (distance.argmin(1) == groups).float()
+        # Groups may share a color, such as white bone and unchanged air: not "the nearest", but "none is nearer".
+        own = distance.gather(1, groups[:, None])[:, 0]
+        right = (own <= distance.amin(1) + 1e-3).float()
         count = len(self.color_table.names)
         rows = torch.stack([torch.ones_like(right), error.flatten(), right], dim=1)
         self._errors.append(torch.zeros(count, 3, device=rows.device).index_add(0, groups, rows))

@@ -88,11 +88,14 @@ def test_nothing_written_is_an_error(tmp_path):
 
 def test_a_killed_process_leaves_no_half_file(tmp_path):
     target = tmp_path / "a.txt"
-    code = (
-        "import os, signal, sys\nfrom nephro_monai.io.atomic import atomic_path\n"
-        "with atomic_path(sys.argv[1]) as t:\n    t.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
     root = Path(__file__).resolve().parents[2]
+    code = (  # by its file, because importing the package costs seconds
+        "import importlib.util, os, signal, sys\n"
+        "spec = importlib.util.spec_from_file_location('atomic', 'nephro_monai/io/atomic.py')\n"
+        "atomic = importlib.util.module_from_spec(spec)\nspec.loader.exec_module(atomic)\n"
+        "with atomic.atomic_path(sys.argv[1]) as t:\n    t.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(target)], cwd=root, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not target.exists()

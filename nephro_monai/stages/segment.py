@@ -1,0 +1,262 @@
+"""Outlines kidneys and tumors inside the localizer's boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.inferers import Inferer, SlidingWindowInferer
+from monai.transforms import MapTransform
+from scipy import ndimage
+from torch import nn
+
+from nephro_monai.constants import HU_RANGE, SEGMENTATION_WINDOW_HU
+from nephro_monai.geometry import largest_components, resample_to_shape, resampled_shape, spacing_mm, window_to_unit
+from nephro_monai.geometry.components import find_components
+from nephro_monai.networks.autocast import autocast
+from nephro_monai.structures import Box
+
+__all__ = ["KidneyTumorInferer", "SegmentKidneyTumord", "SegmentSettings", "segment_box"]
+
+_CHUNK_VALUES = 16_000_000  # class values held at the native spacing at a time (64 MB)
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """How a box is brought before the network and back.
+
+    Attributes:
+        spacing_mm: The network's working spacing along x, y, z.
+        window_hu: Scaled to -1..1, as in training.
+        roi_size: Windows of the network; the patch size of the training, since zero padding at the borders of the
+            deepest stages is part of what the network has learned.
+        overlap: Of neighboring windows, as a share.
+        batch_size: Windows per pass.
+        smallest_kidney_ml: A region below this is no kidney.
+        bfloat16: None uses bfloat16 where the hardware has it; True or False decides by hand.
+    """
+
+    spacing_mm: tuple[float, float, float] = (1.5, 1.5, 3.0)
+    window_hu: tuple[float, float] = SEGMENTATION_WINDOW_HU
+    roi_size: tuple[int, int, int] = (64, 64, 32)
+    overlap: float = 0.5
+    batch_size: int = 2
+    smallest_kidney_ml: float = 2.0
+    bfloat16: bool | None = None
+
+
+class SegmentKidneyTumord(MapTransform):
+    """Segments each kidney box and merges all boxes into one label map.
+
+    Of each box only the largest connected region of kidney and tumor is kept (two where the box is the whole body,
+    because the localizer found nothing). A region that reaches into the other kidney, such as a horseshoe kidney, is
+    one region and stays whole. Where boxes overlap, a voxel is tumor if either box says so, else kidney if either
+    says so.
+
+    Reads `kidneys` (list of `Box`) and, where present, `localization["fallback"]`. Adds:
+        segmentation: uint8 MetaTensor (1, X, Y, Z) on the image's grid: 0 background, 1 kidney, 2 tumor; all 0 if
+            there is no box.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        keys: KeysCollection = "image",
+        output_key: str = "segmentation",
+        kidneys_key: str = "kidneys",
+        device: torch.device | str = "cpu",
+        settings: SegmentSettings | None = None,
+    ) -> None:
+        """Prepares the network.
+
+        Args:
+            network: Gives logits (B, 3, X, Y, Z) for (B, 1, X, Y, Z) in -1..1.
+            keys: Where the scan is: MetaTensor (1, X, Y, Z) in HU, R-A-S.
+            output_key: Where the label map goes.
+            kidneys_key: Where the boxes are.
+            device: Where the network runs.
+            settings: Spacing, window, windows of the network.
+
+        Raises:
+            ValueError: If more than one key is given.
+        """
+        super().__init__(keys)
+        if len(self.keys) != 1:
+            raise ValueError(f"SegmentKidneyTumord takes one scan, got the keys {self.keys}.")
+        self.device = torch.device(device)
+        self.network = _prepared(network, self.device)
+        self.output_key = output_key
+        self.kidneys_key = kidneys_key
+        self.settings = settings or SegmentSettings()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns the case with `segmentation`."""
+        case = dict(data)
+        image: MetaTensor = case[self.keys[0]]
+        whole_body = bool(case.get("localization", {}).get("fallback", False))
+        label_map = _segment_boxes(
+            image, case[self.kidneys_key], self.network, self.settings, self.device, 2 if whole_body else 1
+        )
+        case[self.output_key] = MetaTensor(label_map[None], affine=image.affine)
+        return case
+
+
+class KidneyTumorInferer(Inferer):
+    """`SegmentKidneyTumord` on the whole scan, for MONAI's evaluators: no localizer, two largest regions kept.
+
+    Args:
+        settings: As in `SegmentKidneyTumord`.
+    """
+
+    def __init__(self, settings: SegmentSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings or SegmentSettings()
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Label maps of whole scans.
+
+        Args:
+            inputs: MetaTensor (B, 1, X, Y, Z) in HU, R-A-S, with affines (B, 4, 4) or (4, 4).
+            network: As in `SegmentKidneyTumord`.
+            *args: Unused.
+            **kwargs: Unused.
+
+        Returns:
+            uint8 (B, 1, X, Y, Z), 0/1/2.
+
+        Raises:
+            TypeError: If the inputs carry no affine.
+        """
+        if not isinstance(inputs, MetaTensor):
+            raise TypeError("KidneyTumorInferer needs MetaTensors: the affine gives the voxel size.")
+        prepared = _prepared(network, inputs.device)
+        affines = inputs.affine.reshape(-1, 4, 4).expand(len(inputs), 4, 4)
+        plain = inputs.as_tensor()
+        results = []
+        for scan, affine in zip(plain, affines, strict=True):
+            image = MetaTensor(scan.cpu(), affine=affine.cpu())
+            whole = [Box(0, 0, 0, *(int(n) for n in scan.shape[1:]))]
+            results.append(_segment_boxes(image, whole, prepared, self.settings, inputs.device, 2)[None])
+        return torch.stack(results).to(inputs.device)
+
+
+@torch.inference_mode()
+def segment_box(
+    hu: torch.Tensor,
+    voxel_mm: Sequence[float],
+    network: Callable[[torch.Tensor], torch.Tensor],
+    settings: SegmentSettings,
+    device: torch.device,
+    regions: int = 1,
+) -> torch.Tensor:
+    """Label map of one box at its own spacing.
+
+    Logits are held at the working spacing only; at the native spacing a few slices at a time.
+
+    Args:
+        hu: (X, Y, Z) in HU.
+        voxel_mm: Voxel size of `hu`.
+        network: Logits (B, 3, *roi_size) for (B, 1, *roi_size) in -1..1.
+        settings: See `SegmentSettings`.
+        device: Where the network runs.
+        regions: How many connected regions are kept, the largest.
+
+    Returns:
+        uint8 (X, Y, Z) on the CPU.
+    """
+    working = resampled_shape(hu.shape, voxel_mm, settings.spacing_mm)
+    coarse = resample_to_shape(hu.to(device).clamp(*HU_RANGE)[None, None], working)
+    windowed = window_to_unit(coarse, settings.window_hu)
+
+    def logits(patches: torch.Tensor) -> torch.Tensor:
+        with autocast(device, settings.bfloat16):
+            return network(patches.contiguous(memory_format=torch.channels_last_3d)).float()
+
+    inferer = SlidingWindowInferer(
+        settings.roi_size, settings.batch_size, settings.overlap, mode="gaussian", padding_mode="constant", cval=-1.0
+    )
+    probabilities = torch.softmax(inferer(windowed, logits)[0], dim=0)
+    smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(settings.spacing_mm))
+    if not _keep_regions(probabilities, regions, smallest):
+        return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
+    label_map = _argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
+    return label_map * torch.from_numpy(largest_components(label_map.numpy(), regions))
+
+
+def _segment_boxes(
+    image: MetaTensor,
+    boxes: Sequence[Box],
+    network: Callable[[torch.Tensor], torch.Tensor],
+    settings: SegmentSettings,
+    device: torch.device,
+    regions: int,
+) -> torch.Tensor:
+    """uint8 (X, Y, Z) label map of all boxes of a (1, X, Y, Z) scan."""
+    hu = image.as_tensor()[0]
+    voxel_mm = spacing_mm(image.affine.numpy())
+    label_map = torch.zeros(tuple(hu.shape), dtype=torch.uint8)
+    for box in boxes:
+        found = segment_box(hu[box.slices], voxel_mm, network, settings, device, regions)
+        torch.maximum(label_map[box.slices], found, out=label_map[box.slices])
+    return label_map
+
+
+def _prepared(network: Callable[..., torch.Tensor], device: torch.device) -> Callable[..., torch.Tensor]:
+    """A module in evaluation mode on the device, its kernels in channels-last order; other callables as they are."""
+    if not isinstance(network, nn.Module):
+        return network
+    return network.eval().to(device=device, memory_format=torch.channels_last_3d)
+
+
+def _keep_regions(probabilities: torch.Tensor, regions: int, smallest_voxels: float) -> bool:
+    """Makes everything background, in place, but the largest connected regions; False if there is none.
+
+    Args:
+        probabilities: (3, X, Y, Z) at the working spacing.
+        regions: How many are kept.
+        smallest_voxels: Smaller ones are not.
+    """
+    foreground = (probabilities.argmax(0) > 0).cpu().numpy()
+    components = find_components(foreground, min_voxels=smallest_voxels)
+    if components is None:
+        return False
+    kept = np.zeros(foreground.shape, dtype=bool)
+    kept[components.box.slices] = (components.labels > 0) & (components.labels <= regions)
+    # One voxel more, since interpolation may move the border that far.
+    near = torch.from_numpy(ndimage.binary_dilation(kept, np.ones((3, 3, 3)))).to(probabilities.device)
+    probabilities *= near
+    probabilities[0] += ~near
+    return True
+
+
+def _argmax_at(probabilities: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Most probable class at another spacing over the same field of view, a few slices at a time.
+
+    Args:
+        probabilities: (C, x, y, z).
+        shape: Wanted X, Y, Z.
+
+    Returns:
+        uint8 (X, Y, Z) on the CPU.
+    """
+    classes, depth = probabilities.shape[0], probabilities.shape[3]
+    label_map = torch.empty(shape, dtype=torch.uint8)
+    centers = ((torch.arange(shape[2]) + 0.5) * (depth / shape[2]) - 0.5).clamp(0, depth - 1)
+    lower = centers.floor().long().clamp(max=max(0, depth - 2))
+    weight = (centers - lower).to(probabilities)
+    upper = (lower + 1).clamp(max=depth - 1)
+    step = max(1, _CHUNK_VALUES // (classes * shape[0] * shape[1]))
+    for start in range(0, shape[2], step):
+        part = slice(start, start + step)
+        below, above = probabilities[..., lower[part]], probabilities[..., upper[part]]
+        slices = torch.lerp(below, above, weight[part]).permute(3, 0, 1, 2)
+        resampled = resample_to_shape(slices, shape[:2])
+        label_map[:, :, part] = resampled.argmax(1).permute(1, 2, 0).to(torch.uint8).cpu()
+    return label_map

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from nephro_monai.geometry import window_to_unit
+from nephro_monai.stages import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings
+from nephro_monai.structures import Box
+
+KIDNEY_HU, TUMOR_HU, FAT_HU = 120.0, 300.0, -100.0
+SETTINGS = SegmentSettings(roi_size=(32, 32, 16), overlap=0.25)
+
+
+def thresholds(patches: torch.Tensor) -> torch.Tensor:
+    """Analytic network: kidney above 10 HU, tumor above 210 HU, with logits that grow away from the thresholds."""
+    kidney, tumor = window_to_unit(torch.tensor([10.0, 210.0]), (-160.0, 340.0))
+    above_kidney, above_tumor = 20 * (patches - kidney), 20 * (patches - tumor)
+    return torch.cat([-above_kidney, torch.zeros_like(patches), above_tumor], dim=1)
+
+
+def scan_of(spheres: list[tuple[tuple[float, float, float], float, float]], shape, spacing) -> MetaTensor:
+    """Fat with spheres (center in mm, radius in mm, HU); a later sphere covers an earlier one."""
+    axes = [(np.arange(n) + 0.5) * s for n, s in zip(shape, spacing, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"))
+    hu = np.full(shape, FAT_HU, np.float32)
+    for center, radius, value in spheres:
+        hu[((grid - np.reshape(center, (3, 1, 1, 1))) ** 2).sum(0) < radius**2] = value
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = (-100.0, -80.0, 5.0)
+    return MetaTensor(torch.from_numpy(hu)[None], affine=torch.from_numpy(affine))
+
+
+def truth_of(image: MetaTensor) -> np.ndarray:
+    hu = image.as_tensor()[0].numpy()
+    return np.select([hu == TUMOR_HU, hu == KIDNEY_HU], [2, 1], 0)
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2.0 * float((a & b).sum()) / float(a.sum() + b.sum())
+
+
+def segment(image: MetaTensor, boxes: list[Box], **case: object) -> np.ndarray:
+    step = SegmentKidneyTumord(thresholds, settings=SETTINGS)
+    result = step({"image": image, "kidneys": boxes, **case})["segmentation"]
+    assert isinstance(result, MetaTensor) and result.dtype == torch.uint8
+    assert result.shape == image.shape and torch.equal(result.affine, image.affine)
+    return result.as_tensor()[0].numpy()
+
+
+@pytest.mark.parametrize("spacing", [(0.8, 0.8, 1.0), (1.5, 1.5, 3.0), (1.7, 1.7, 5.0)])
+def test_spheres_come_back_at_any_spacing(spacing):
+    shape = tuple(round(120 / s) for s in spacing)
+    image = scan_of([((50, 60, 60), 30, KIDNEY_HU), ((68, 60, 60), 14, TUMOR_HU)], shape, spacing)
+    found = segment(image, [Box(1, 1, 1, shape[0], shape[1], shape[2])])
+    truth = truth_of(image)
+    assert dice(found > 0, truth > 0) > 0.95
+    # Between tumor and fat there is a shell of "kidney": the resampled HU pass through it.
+    assert dice(found == 2, truth == 2) > 0.85
+    centroid_shift = np.mean(np.argwhere(found > 0), axis=0) - np.mean(np.argwhere(truth > 0), axis=0)
+    assert np.abs(centroid_shift * spacing).max() < 0.5  # mm: no half-voxel drift
+
+
+def test_the_working_grid_itself_is_returned_exactly():
+    image = scan_of([((60, 60, 60), 30, KIDNEY_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
+    np.testing.assert_array_equal(segment(image, [Box(0, 0, 0, 80, 80, 40)]), truth_of(image))
+
+
+def test_only_the_largest_region_of_a_box_is_kept():
+    image = scan_of([((40, 60, 60), 25, KIDNEY_HU), ((95, 60, 60), 12, KIDNEY_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
+    boxes = [Box(0, 0, 0, 80, 80, 40)]
+    found = segment(image, boxes)
+    assert found[20:35].any() and not found[54:].any()
+    fallback = segment(image, boxes, localization={"fallback": True})
+    assert fallback[54:].any(), "the whole body as one box holds two kidneys"
+
+
+def test_overlapping_boxes_join_and_tumor_wins():
+    image = scan_of([((60, 60, 60), 30, KIDNEY_HU), ((60, 60, 60), 12, TUMOR_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
+    left, right = Box(0, 0, 0, 44, 80, 40), Box(36, 0, 0, 80, 80, 40)
+    found, truth = segment(image, [left, right]), truth_of(image)
+    assert dice(found > 0, truth > 0) > 0.98 and dice(found == 2, truth == 2) > 0.95
+    np.testing.assert_array_equal(found, segment(image, [right, left]))
+
+
+def test_no_box_and_nothing_found_give_background():
+    image = scan_of([], (40, 40, 20), (1.5, 1.5, 3.0))
+    assert not segment(image, []).any()
+    assert not segment(image, [Box(0, 0, 0, 40, 40, 20)]).any()
+
+
+def test_specks_are_no_kidney():
+    image = scan_of([((30, 30, 30), 6, KIDNEY_HU)], (40, 40, 20), (1.5, 1.5, 3.0))  # 0.9 ml
+    assert not segment(image, [Box(0, 0, 0, 40, 40, 20)]).any()
+
+
+def test_boxes_smaller_than_a_window_and_thin_scans():
+    image = scan_of([((30, 30, 15), 14, KIDNEY_HU)], (40, 40, 6), (1.5, 1.5, 5.0))
+    found = segment(image, [Box(5, 5, 0, 35, 35, 6)])
+    assert dice(found > 0, truth_of(image) > 0) > 0.9
+
+
+def test_native_logits_are_never_held_whole(monkeypatch):
+    from nephro_monai.stages import segment as module
+
+    widest = 0
+    resample = module.resample_to_shape
+
+    def spy(volume: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        nonlocal widest
+        result = resample(volume, shape)
+        widest = max(widest, result.numel())
+        return result
+
+    monkeypatch.setattr(module, "resample_to_shape", spy)
+    monkeypatch.setattr(module, "_CHUNK_VALUES", 200_000)
+    image = scan_of([((60, 60, 60), 30, KIDNEY_HU)], (150, 150, 100), (0.8, 0.8, 1.2))
+    whole = segment(image, [Box(0, 0, 0, 150, 150, 100)])
+    assert widest <= 80 * 80 * 40 + 200_000
+    monkeypatch.setattr(module, "_CHUNK_VALUES", 16_000_000)
+    np.testing.assert_array_equal(whole, segment(image, [Box(0, 0, 0, 150, 150, 100)]))
+
+
+def test_inferer_keeps_two_kidneys_of_a_whole_scan():
+    spheres = [((40, 60, 60), 25, KIDNEY_HU), ((95, 60, 60), 12, KIDNEY_HU)]
+    image = scan_of(spheres, (80, 80, 40), (1.5, 1.5, 3.0))
+    batch = MetaTensor(image.as_tensor()[None], affine=image.affine)
+    found = KidneyTumorInferer(SETTINGS)(batch, thresholds)
+    assert found.shape == batch.shape
+    np.testing.assert_array_equal(found[0, 0].numpy(), truth_of(image))
+    with pytest.raises(TypeError, match="MetaTensor"):
+        KidneyTumorInferer(SETTINGS)(image.as_tensor()[None], thresholds)
+
+
+def test_one_scan_only():
+    with pytest.raises(ValueError, match="one scan"):
+        SegmentKidneyTumord(thresholds, keys=["image", "other"])
+
+
+@pytest.mark.gpu
+def test_prediction_on_cuda_equals_cpu():
+    from nephro_monai.networks.vnet import VNet
+
+    torch.manual_seed(0)
+    network = VNet(width=2)
+    image = scan_of([((60, 60, 60), 30, KIDNEY_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
+    settings = SegmentSettings(roi_size=(32, 32, 16), overlap=0.25, smallest_kidney_ml=0.0, bfloat16=False)
+    case = {"image": image, "kidneys": [Box(0, 0, 0, 80, 80, 40)]}
+    on_cpu = SegmentKidneyTumord(network, settings=settings)(case)["segmentation"].as_tensor()
+    on_cuda = SegmentKidneyTumord(network, settings=settings, device="cuda")(case)["segmentation"]
+    assert on_cuda.device.type == "cpu"
+    assert (on_cuda.as_tensor() == on_cpu).float().mean() > 0.999
