@@ -22,8 +22,9 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def phantom_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three small synthetic cases in KiTS19 layout: one malignant, one benign, one without a tumor."""
-    from nephro_monai.phantom import generate_cohort
+    from nephro_monai.phantom import CohortConfig, generate_cohort
 
     folder = tmp_path_factory.mktemp("phantom") / "data"
-    generate_cohort(folder, cases=3, seed=20, small=True, kinds=("malignant", "benign", "none"), tissues=True)
+    cohort = CohortConfig(cases=3, seed=20, small=True, kinds=("malignant", "benign", "none"), tissues=True)
+    generate_cohort(folder, cohort)
     return folder

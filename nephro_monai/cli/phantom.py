@@ -19,7 +19,9 @@ def phantom(
     small: Annotated[bool, typer.Option("--small", help="48 x 160 x 160 over the same body.")] = False,
     exclude_cases: Annotated[str, typer.Option(help="Label maps not to use, such as 120-134,141-149.")] = "",
     only_cases: Annotated[str, typer.Option(help="Label maps to use alone.")] = "",
-    kind: Annotated[list[str] | None, typer.Option(help="malignant, benign, none or random; dealt out in turn.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="malignant, benign, none or random; dealt out in turn.")
+    ] = None,
     tissues: Annotated[bool, typer.Option("--tissues", help="Write tissues.nii.gz too.")] = False,
     first_index: Annotated[int, typer.Option(min=0, help="Number of the first case.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
@@ -29,20 +31,17 @@ def phantom(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from nephro_monai.phantom.cohort import CohortConfig, generate_cohort, parse_case_ranges
-    from nephro_monai.phantom.config import SMALL_SHAPE, PhantomConfig
+    from nephro_monai.phantom.config import PhantomConfig
 
-    if small and shape:
-        raise ValueError("--small and --shape exclude each other; give one of them.")
-    if labels is None and (exclude_cases or only_cases):
-        raise ValueError("--exclude-cases and --only-cases choose among label maps; give --labels too.")
     cohort = CohortConfig(
         cases=cases,
         seed=seed,
-        case=PhantomConfig(shape=SMALL_SHAPE if small else shape),
+        case=PhantomConfig(shape=shape),
         kinds=tuple(kind or ["random"]),  # type: ignore[arg-type]
         labels=labels,
         exclude_cases=parse_case_ranges(exclude_cases),
         only_cases=parse_case_ranges(only_cases) if only_cases else None,
+        small=small,
         tissues=tissues,
         first_index=first_index,
         workers=workers,

@@ -16,7 +16,7 @@ from nephro_monai.geometry.tumor_slices import TumorCropSettings, tumor_slice_cr
 __all__ = ["TRAINING_CROPS", "balanced_class_weights", "cut_tumor_slices"]
 
 
-TRAINING_CROPS = TumorCropSettings(size=184, max_slices_per_tumor=12)
+TRAINING_CROPS = TumorCropSettings(size=184, max_slices_per_tumor=8)
 """Larger than what the classifier sees, so that shifts, rotations and scalings find image beyond its rim; few slices
 per tumor, so that large tumors do not outweigh small ones."""
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from nephro_monai.engine.bundles import bundle_root, find_bundle, list_bundles, parse_overrides, read_configs, read_metadata
+from nephro_monai.engine.bundles import (
+    bundle_root,
+    find_bundle,
+    list_bundles,
+    parse_overrides,
+    read_configs,
+    read_metadata,
+)
 from nephro_monai.engine.cascade import DEFAULT_CASCADE, cascade_parser, load_cascade
 from nephro_monai.engine.environment import git_revision, resolve_device, versions
 from nephro_monai.engine.runner import CaseOutcome, CaseRunner, RunOptions

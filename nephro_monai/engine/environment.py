@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -12,9 +13,19 @@ import torch
 import nephro_monai
 from nephro_monai.errors import NephroError
 
-__all__ = ["git_revision", "resolve_device", "versions"]
+__all__ = ["git_revision", "peak_memory_gib", "resolve_device", "versions"]
 
-_PACKAGES = ("torch", "torchvision", "monai", "pytorch-lightning", "numpy", "nibabel", "SimpleITK", "itk-core", "itk-io")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "monai",
+    "pytorch-lightning",
+    "numpy",
+    "nibabel",
+    "SimpleITK",
+    "itk-core",
+    "itk-io",
+)
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -58,3 +69,13 @@ def git_revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip() or None
+
+
+def peak_memory_gib() -> float | None:
+    """Largest resident memory of this process so far in GiB; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

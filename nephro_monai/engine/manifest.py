@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nephro_monai.constants import DISCLAIMER
-from nephro_monai.engine.environment import git_revision, versions
+from nephro_monai.engine.environment import git_revision, peak_memory_gib, versions
 from nephro_monai.errors import OutputError
-from nephro_monai.io.atomic import atomic_path
+from nephro_monai.io.atomic import atomic_path, remove_partial_files
 
 if TYPE_CHECKING:
     from nephro_monai.engine.runner import CaseOutcome, RunOptions
@@ -70,6 +70,7 @@ class Manifest:
             raise OutputError(
                 f"The output folder {self.output_dir} cannot be made ({error.strerror}). Give a folder you may write."
             ) from error
+        remove_partial_files(self.output_dir)
         self._write(finished=None)
 
     def add(self, outcome: CaseOutcome) -> None:
@@ -93,6 +94,7 @@ class Manifest:
     def _content(self, finished: str | None) -> dict[str, Any]:
         counts = {status: sum(o.status == status for o in self.outcomes) for status in ("done", "skipped", "failed")}
         per_case = {o.case.name: {k: round(v, 3) for k, v in o.seconds.items()} for o in self.outcomes if o.seconds}
+        peak = peak_memory_gib()
         stages = list(dict.fromkeys(stage for seconds in per_case.values() for stage in seconds))
         return {
             "disclaimer": DISCLAIMER,
@@ -105,6 +107,7 @@ class Manifest:
             "versions": versions(),
             "provenance": dict(self.provenance),
             "cases": counts,
+            "peak_memory_gib": None if peak is None else round(peak, 2),
             "seconds_per_stage": {s: round(sum(c.get(s, 0.0) for c in per_case.values()), 3) for s in stages},
             "seconds_per_case": per_case,
         }

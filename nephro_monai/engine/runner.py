@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from nephro_monai.engine.manifest import Manifest, is_done, read_diagnosis
 from nephro_monai.errors import NephroError, OutputError
+from nephro_monai.io.atomic import remove_partial_files
 from nephro_monai.structures import Case
 
 __all__ = ["CaseOutcome", "CaseRunner", "RunOptions"]
@@ -121,10 +122,17 @@ class CaseRunner:
             for case, reading in self._read_ahead(reader):
                 outcome = self._run_case(case, reading, bars)
                 self.outcomes.append(outcome)
-                manifest.add(outcome)
+                self._record(manifest.add, outcome)
                 bars.advance(cases_bar)
-        manifest.close()
+        self._record(manifest.close)
         return self.outcomes
+
+    def _record(self, write: Callable[..., None], *arguments: Any) -> None:
+        """A manifest that cannot be written (a full disk) is told of, and stops no case."""
+        try:
+            write(*arguments)
+        except OutputError as error:
+            self._console.print(one_line(error), style="red", markup=False, highlight=False)
 
     def _bars(self) -> Progress:
         return Progress(
@@ -176,6 +184,7 @@ class CaseRunner:
         if isinstance(reading, CaseOutcome):
             return reading
         set_determinism(self.options.seed)
+        remove_partial_files(self.output_dir / case.name)
         steps = [*self.journey.transforms[1:], *self.writers.transforms]
         bar = bars.add_task(f"{case.name}: read", total=len(steps))
         seconds: dict[str, float] = {}

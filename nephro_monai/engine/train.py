@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ def _settings(root: Path, out: Path, options: TrainOptions) -> dict[str, Any]:
         settings["train#trainer#devices"] = options.devices
         settings["train#trainer#strategy"] = "ddp"
     if options.wandb:
+        if importlib.util.find_spec("wandb") is None:
+            raise NephroError("--wandb needs the package wandb. Install nephro-monai[wandb], or leave --wandb out.")
         settings["logger"] = _loggers(root.name, out)
     return settings
 

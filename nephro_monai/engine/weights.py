@@ -64,7 +64,9 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise WeightsError(f"{path} is not a readable weight file ({_first_line(error)}). Fetch or make it again.") from error
+        raise WeightsError(
+            f"{path} is not a readable weight file ({_first_line(error)}). Fetch or make it again."
+        ) from error
     if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(f"{path} must hold a plain state_dict of tensors, got {type(state).__name__}.")
     try:

@@ -11,7 +11,7 @@ import SimpleITK
 
 from nephro_monai.errors import ScanError
 from nephro_monai.io.dicom_headers import SliceHeader, dicom_files, read_header
-from nephro_monai.io.itk_volume import itk_reason, lps_to_ras
+from nephro_monai.io.itk_volume import itk_reason, lps_to_ras, quiet_itk
 from nephro_monai.io.volume import MAX_SHEAR_COSINE, RawVolume, check_affine
 
 __all__ = ["read_dicom_series"]
@@ -110,6 +110,12 @@ def _ordered(series: Sequence[SliceHeader], folder: Path) -> list[SliceHeader]:
         raise ScanError(f"{folder}: {_described(series)} lacks positions or pixel spacing; export the series again.")
     if any(header.samples != 1 for header in series):
         raise ScanError(f"{folder}: {_described(series)} holds color images; give the original CT.")
+    short = [header.path.name for header in series if not header.complete]
+    if short:
+        raise ScanError(
+            f"{folder}: {len(short)} slices hold fewer pixels than they should ({short[0]}); copy or export the series "
+            "again."
+        )
     for header in series:
         if not np.allclose(header.spacing_mm, first.spacing_mm, rtol=1e-3) or not np.allclose(
             header.orientation, first.orientation, atol=1e-3
@@ -191,10 +197,11 @@ def _read_pixels(slices: Sequence[SliceHeader]) -> np.ndarray:
     for index, header in enumerate(slices):
         reader.SetFileName(str(header.path))
         try:
-            pixels = SimpleITK.GetArrayViewFromImage(reader.Execute())
+            with quiet_itk():
+                image = reader.Execute()
         except RuntimeError as error:
             raise ScanError(
                 f"{header.path}: this slice cannot be decoded ({itk_reason(error)}); copy or export the series again."
             ) from error
-        volume[index] = pixels.reshape(rows, columns)
+        volume[index] = SimpleITK.GetArrayViewFromImage(image).reshape(rows, columns)
     return volume.transpose(2, 1, 0)

@@ -17,7 +17,7 @@ _SUFFIXES = (".dcm", ".ima", ".dicom")
 _TAGS = [
     "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality",
     "ImageType", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelSpacing", "ImagePositionPatient",
-    "ImageOrientationPatient",
+    "ImageOrientationPatient", "BitsAllocated",
 ]  # fmt: skip
 
 
@@ -35,6 +35,7 @@ class SliceHeader:
         shape: Rows and columns; zeros where it holds no image.
         samples: Values per pixel.
         frames: Images in the file.
+        complete: False where the file is shorter than its uncompressed pixels, which GDCM would fill with anything.
         spacing_mm: Distance of rows and of columns; empty where absent.
         position_mm: Center of the first pixel (LPS); empty where absent.
         orientation: Direction along a row, then along a column (LPS); empty where absent.
@@ -49,6 +50,7 @@ class SliceHeader:
     shape: tuple[int, int]
     samples: int
     frames: int
+    complete: bool
     spacing_mm: tuple[float, ...]
     position_mm: tuple[float, ...]
     orientation: tuple[float, ...]
@@ -104,6 +106,10 @@ def read_header(path: Path) -> SliceHeader | None:
 
 
 def _slice_header(path: Path, header: Dataset) -> SliceHeader:
+    shape = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
+    samples, frames = int(header.get("SamplesPerPixel") or 1), int(header.get("NumberOfFrames") or 1)
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    pixel_bytes = shape[0] * shape[1] * samples * frames * int(header.get("BitsAllocated") or 16) // 8
     return SliceHeader(
         path=path,
         series=str(header.get("SeriesInstanceUID", "")),
@@ -111,9 +117,10 @@ def _slice_header(path: Path, header: Dataset) -> SliceHeader:
         description=str(header.get("SeriesDescription") or ""),
         modality=str(header.get("Modality") or "unknown"),
         localizer="LOCALIZER" in [str(value).upper() for value in header.get("ImageType") or []],
-        shape=(int(header.get("Rows") or 0), int(header.get("Columns") or 0)),
-        samples=int(header.get("SamplesPerPixel") or 1),
-        frames=int(header.get("NumberOfFrames") or 1),
+        shape=shape,
+        samples=samples,
+        frames=frames,
+        complete=(syntax is not None and syntax.is_compressed) or path.stat().st_size >= pixel_bytes,
         spacing_mm=_floats(header, "PixelSpacing", 2),
         position_mm=_floats(header, "ImagePositionPatient", 3),
         orientation=_floats(header, "ImageOrientationPatient", 6),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import SimpleITK
 from nephro_monai.errors import ScanError
 from nephro_monai.io.volume import RawVolume, check_affine, scan_format
 
-__all__ = ["itk_reason", "lps_to_ras", "read_itk_volume"]
+__all__ = ["itk_reason", "lps_to_ras", "quiet_itk", "read_itk_volume"]
 
 _COMPLEX = (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
 
@@ -36,7 +39,8 @@ def read_itk_volume(path: str | Path) -> RawVolume:
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(file))
     try:
-        reader.ReadImageInformation()
+        with quiet_itk():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise ScanError(f"{file}: the header cannot be read ({itk_reason(error)}); export the scan again.") from error
     notes = _checked_kind(reader, file)
@@ -46,7 +50,8 @@ def read_itk_volume(path: str | Path) -> RawVolume:
     reader.SetExtractSize((*size[:3], *(0 for _ in size[3:])))
     reader.SetOutputPixelType(SimpleITK.sitkFloat32)
     try:
-        image = reader.Execute()
+        with quiet_itk():
+            image = reader.Execute()
     except RuntimeError as error:
         beside = " or its data file is missing" if file.suffix.lower() in (".mhd", ".nhdr") else ""
         raise ScanError(
@@ -64,7 +69,22 @@ def lps_to_ras(affine: np.ndarray) -> np.ndarray:
 def itk_reason(error: Exception) -> str:
     """The last, telling line of ITK's many."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("ITK ERROR: ")[:160] if lines else type(error).__name__
+    return (
+        re.sub(r"^(ITK ERROR: |sitk::ERROR: )?(\w+\(0x\w+\): )?", "", lines[-1])[:160]
+        if lines
+        else type(error).__name__
+    )
+
+
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Keeps ITK's own warnings off the terminal; what matters is reported as an error or a note."""
+    before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
 
 
 def _checked_kind(reader: SimpleITK.ImageFileReader, file: Path) -> tuple[str, ...]:

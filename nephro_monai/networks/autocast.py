@@ -12,10 +12,7 @@ def bfloat16_is_fast(device: torch.device | str) -> bool:
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.is_available() and torch.cuda.get_device_capability(device)[0] >= 8
-    if device.type != "cpu":
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return device.type == "cpu" and _cpu_multiplies_bfloat16()
 
 
 def autocast(device: torch.device | str, enabled: bool | None = None) -> torch.autocast:
@@ -28,3 +25,8 @@ def autocast(device: torch.device | str, enabled: bool | None = None) -> torch.a
     device = torch.device(device)
     on = bfloat16_is_fast(device) if enabled is None else enabled
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=on)
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

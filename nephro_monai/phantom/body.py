@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nephro_monai.phantom.canvas import Bounds, Canvas
+from nephro_monai.phantom.canvas import Bounds, Canvas, rotation_matrix
 from nephro_monai.phantom.layout import Layout, Outline
 from nephro_monai.phantom.tissues import Tissue
 
@@ -62,9 +62,7 @@ def _wall(canvas: Canvas, layout: Layout) -> None:
 
 def _column(canvas: Canvas, layout: Layout, half_u: float, front: float, back: float) -> Bounds | None:
     """Index box around the spine over all slices: u within `half_u`, v from -front to back."""
-    corners = np.array(
-        [layout.place(0, v, u) for v in (-front, back) for u in (-half_u, half_u)]
-    )
+    corners = np.array([layout.place(0, v, u) for v in (-front, back) for u in (-half_u, half_u)])
     low, high = corners.min(0), corners.max(0)
     low[0], high[0] = -1e6, 1e6
     return canvas.grid.bounds(low, high)
@@ -92,8 +90,8 @@ def _lungs(canvas: Canvas, layout: Layout) -> None:
     depth = np.clip(cavity, 0, 1) ** 1.5 * recess * np.clip(0.62 + v / 170, 0.15, 1)
     lung = (w[:stop, None, None] - 6 * canvas.wobble[:stop]) < (dome + depth)[None]
     lung &= canvas.tissue[:stop] == Tissue.VISCERAL_FAT
-    mediastinum = (np.abs(u) < 32) & (v < 20)
-    lung &= ~mediastinum[None]
+    mediastinum = ((u / 36) ** 2 + ((v + 45) / 68) ** 2).astype(np.float32)
+    lung &= mediastinum[None] + 0.3 * canvas.wobble[:stop] > 1
     canvas.tissue[:stop][lung] = Tissue.LUNG
     heart = layout.place(dome - 20, layout.cavity.v - 0.35 * layout.cavity.half_v, 25)
     if (found := canvas.ellipsoid(heart, np.array([45, 45, 60.0]), None, 0.15)) is not None:
@@ -139,7 +137,7 @@ def _spine(canvas: Canvas, layout: Layout) -> None:
     size = (1 + 0.06 * middle).astype(np.float32)
     paint = canvas.paint
     ripple = canvas.ripple[bounds]
-    core = np.sqrt((np.abs(u / half_u) ** 2.5 + np.abs(v / half_v) ** 2.5)) / size + 0.03 * ripple
+    core = np.sqrt(np.abs(u / half_u) ** 2.5 + np.abs(v / half_v) ** 2.5) / size + 0.03 * ripple
     canal_v = half_v + rng.uniform(7.5, 10.5)
     canal = (u / rng.uniform(9, 12)) ** 2 + ((v - canal_v) / rng.uniform(6.5, 9)) ** 2
     arch = canal < rng.uniform(2.2, 3.4)
@@ -228,8 +226,6 @@ def _pelvis(canvas: Canvas, layout: Layout) -> None:
 
 
 def _wing_turn(side: int) -> NDArray[np.float64]:
-    from nephro_monai.phantom.canvas import rotation_matrix
-
     return rotation_matrix(side * 0.55, 0.0, side * 0.25)
 
 

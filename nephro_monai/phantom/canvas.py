@@ -64,8 +64,7 @@ class Grid:
     def axes(self) -> tuple[Floats, Floats, Floats]:
         """Voxel centers in mm along each axis, 0 in the middle of the volume."""
         z, y, x = (
-            ((np.arange(n) - (n - 1) / 2) * s).astype(np.float32)
-            for n, s in zip(self.shape, self.spacing, strict=True)
+            ((np.arange(n) - (n - 1) / 2) * s).astype(np.float32) for n, s in zip(self.shape, self.spacing, strict=True)
         )
         return z, y, x
 

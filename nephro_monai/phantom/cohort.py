@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nephro_monai.errors import OutputError, TrainingDataError
 from nephro_monai.io.atomic import atomic_path
-from nephro_monai.phantom.config import KINDS, Kind, PhantomConfig
+from nephro_monai.phantom.config import KINDS, SMALL_SHAPE, Kind, PhantomConfig
 from nephro_monai.phantom.generate import PhantomCase, generate_case
 
 __all__ = ["CohortConfig", "generate_cohort", "list_label_maps", "parse_case_ranges", "write_case"]
@@ -38,6 +38,7 @@ class CohortConfig:
         labels: KiTS19 data folder to take label maps from; None for procedural kidneys.
         exclude_cases: KiTS19 case numbers never to use.
         only_cases: KiTS19 case numbers to use alone; None for all.
+        small: Whether cases are `SMALL_SHAPE` (instead of `case.shape`).
         tissues: Whether to write `tissues.nii.gz` too.
         first_index: Number of the first case.
         workers: Processes, at least 1.
@@ -51,6 +52,7 @@ class CohortConfig:
     labels: Path | None = None
     exclude_cases: frozenset[int] = frozenset()
     only_cases: frozenset[int] | None = None
+    small: bool = False
     tissues: bool = False
     first_index: int = 0
     workers: int = 1
@@ -65,6 +67,10 @@ class CohortConfig:
         for name, least in (("cases", 1), ("seed", 0), ("first_index", 0), ("workers", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if self.small and self.case.shape is not None:
+            raise ValueError("small and a shape exclude each other; give one of them.")
+        if self.labels is None and (self.exclude_cases or self.only_cases is not None):
+            raise ValueError("Case ranges choose among label maps; give the folder of label maps too.")
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or not self.kinds:
             raise ValueError(f"kinds must be some of {', '.join(KINDS)}, got {list(self.kinds)}.")
@@ -116,7 +122,8 @@ def _config_of(cohort: CohortConfig, index: int, maps: Sequence[Path]) -> Phanto
     if maps:
         order = np.random.default_rng([cohort.seed, 7919, index // len(maps)]).permutation(len(maps))
         label_map = maps[int(order[index % len(maps)])]
-    return replace(cohort.case, kind=kind, label_map=label_map)
+    shape = SMALL_SHAPE if cohort.small else cohort.case.shape
+    return replace(cohort.case, kind=kind, label_map=label_map, shape=shape)
 
 
 def _save(path: Path, array: NDArray[Any], affine: NDArray[np.float64], level: int) -> None:
@@ -125,9 +132,8 @@ def _save(path: Path, array: NDArray[Any], affine: NDArray[np.float64], level: i
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
-    with atomic_path(path) as temporary, open(temporary, "wb") as raw:
-        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=level, mtime=0) as packed:
-            packed.write(image.to_bytes())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(gzip.compress(image.to_bytes(), compresslevel=level, mtime=0))
 
 
 def write_case(folder: Path, case: PhantomCase, tissues: bool = False) -> None:
@@ -150,7 +156,7 @@ def _make(out: Path, config: PhantomConfig, seed: tuple[int, int], tissues: bool
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Several commands may fill one folder; only one at a time touches kits.json."""
-    with open(out / ".kits.lock", "w") as lock:
+    with (out / ".kits.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -162,7 +168,9 @@ def _read_records(out: Path) -> dict[str, dict[str, Any]]:
     try:
         return {record["case_id"]: record for record in json.loads(path.read_text())}
     except (ValueError, KeyError, TypeError) as error:
-        raise TrainingDataError(f"{path} is not a list of KiTS19 records ({error}); remove it or choose another folder.") from error
+        raise TrainingDataError(
+            f"{path} is not a list of KiTS19 records ({error}); remove it or choose another folder."
+        ) from error
 
 
 def _add_record(out: Path, record: dict[str, Any]) -> None:
@@ -180,7 +188,10 @@ def _is_done(out: Path, name: str, records: dict[str, dict[str, Any]], tissues: 
 
 
 def generate_cohort(
-    out: Path, cohort: CohortConfig, progress: Callable[[int, int], None] | None = None
+    out: Path,
+    cohort: CohortConfig | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
 ) -> list[dict[str, Any]]:
     """Writes a cohort in KiTS19's layout and returns its records.
 
@@ -188,11 +199,14 @@ def generate_cohort(
         out: Folder; cases that are complete in it are kept unless `overwrite`.
         cohort: What to make.
         progress: Called with (done, total) after every case.
+        **settings: Fields of `CohortConfig` that replace the cohort's.
 
     Raises:
+        ValueError: If a setting is out of range.
         TrainingDataError: If no label map can be used.
         OutputError: If the folder cannot be written.
     """
+    cohort = replace(cohort, **settings) if cohort is not None else CohortConfig(**settings)
     maps = list_label_maps(cohort.labels, cohort.exclude_cases, cohort.only_cases) if cohort.labels else []
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -222,6 +236,8 @@ def _run(jobs: Iterator[tuple[Any, ...]], workers: int) -> Iterator[dict[str, An
         for job in jobs:
             yield _make(*job)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         for future in as_completed([pool.submit(_make, *job) for job in jobs]):
             yield future.result()

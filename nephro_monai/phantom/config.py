@@ -8,12 +8,19 @@ from typing import Final, Literal, get_args
 
 from nephro_monai.phantom.tissues import PHASES, Phase
 
-__all__ = ["BENIGN_SUBTYPES", "KINDS", "MALIGNANT_SUBTYPES", "SMALL_SHAPE", "SPECIALS", "Kind", "PhantomConfig", "Special"]
+__all__ = [
+    "BENIGN_SUBTYPES",
+    "KINDS",
+    "MALIGNANT_SUBTYPES",
+    "SMALL_SHAPE",
+    "SPECIALS",
+    "Kind",
+    "PhantomConfig",
+    "Special",
+]
 
 Kind = Literal["malignant", "benign", "none", "random"]
-Special = Literal[
-    "ordinary", "one_kidney", "touching_kidneys", "huge_tumor", "tiny_tumor", "no_contrast", "metal"
-]
+Special = Literal["ordinary", "one_kidney", "touching_kidneys", "huge_tumor", "tiny_tumor", "no_contrast", "metal"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SPECIALS: Final[tuple[Special, ...]] = get_args(Special)
 
@@ -78,8 +85,8 @@ class PhantomConfig:
 
     def _check_agreement(self) -> None:
         if self.subtype is not None and self.kind != "random":
-            family = MALIGNANT_SUBTYPES if self.kind == "malignant" else BENIGN_SUBTYPES if self.kind == "benign" else {}
-            if self.subtype not in family:
+            families = {"malignant": MALIGNANT_SUBTYPES, "benign": BENIGN_SUBTYPES}
+            if self.subtype not in families.get(self.kind, {}):
                 raise ValueError(f"subtype {self.subtype!r} does not fit kind {self.kind!r}; drop one of the two.")
         if self.special == "no_contrast" and self.phase not in (None, "none"):
             raise ValueError(f"special 'no_contrast' does not fit phase {self.phase!r}; drop one of the two.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from nephro_monai.constants import TUMOR
 from nephro_monai.errors import TrainingDataError
 from nephro_monai.phantom.acquisition import acquire, render_hu
 from nephro_monai.phantom.body import paint_body
-from nephro_monai.phantom.canvas import Canvas, Grid
+from nephro_monai.phantom.canvas import Bounds, Canvas
 from nephro_monai.phantom.config import PhantomConfig
 from nephro_monai.phantom.kidneys import (
     KidneyFields,
@@ -26,7 +26,7 @@ from nephro_monai.phantom.kidneys import (
 from nephro_monai.phantom.layout import lay_out
 from nephro_monai.phantom.organs import paint_organs
 from nephro_monai.phantom.plan import Plan, draw_plan
-from nephro_monai.phantom.records import case_record, kits_affine
+from nephro_monai.phantom.records import Findings, case_record, kits_affine
 from nephro_monai.phantom.scene import Scene, build_scene
 from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue, draw_tissue_hu
 from nephro_monai.phantom.tumors import TumorLook, draw_look, paint_tumor
@@ -91,7 +91,7 @@ def generate_case(
             "stays outside the field of view; use another label map, more slices or another seed."
         )
     image = acquire(ideal.copy() if keep_ideal else ideal, scene.grid, rng, plan.metal)
-    record = case_record(case_id, words, config, plan, scene, label, looks, cysts)
+    record = case_record(case_id, words, config, plan, Findings(scene.grid, label, tuple(looks), cysts))
     return PhantomCase(image, label, canvas.tissue, kits_affine(scene.grid), record, ideal if keep_ideal else None)
 
 
@@ -105,6 +105,12 @@ def _paint_anatomy(scene: Scene, plan: Plan, rng: np.random.Generator) -> tuple[
     if fields is not None:
         paint_kidneys(canvas, fields)
     return canvas, fields
+
+
+def _within(outer: Bounds, inner: tuple[slice, ...]) -> Bounds:
+    """Index box of the volume for an index box of a part of it."""
+    z, y, x = (slice(o.start + i.start, o.start + i.stop) for o, i in zip(outer, inner, strict=True))
+    return z, y, x
 
 
 def _paint_tumors(
@@ -124,18 +130,11 @@ def _paint_tumors(
                 continue
             diameter = 2 * (volume * 0.239) ** (1 / 3)
             look = draw_look(canvas.rng, plan.subtype, parenchyma, plan.phase, diameter)
-            bounds = tuple(
-                slice(b.start + s.start, b.start + s.stop) for b, s in zip(fields.bounds, box, strict=True)
-            )
-            values = paint_tumor(canvas, bounds, -fields.tumor[box], mask, look)  # type: ignore[arg-type]
+            bounds = _within(fields.bounds, box)
+            values = paint_tumor(canvas, bounds, -fields.tumor[box], mask, look)
             overlays.append((bounds, mask, values))
             looks.append(look)
     image = render_hu(canvas, hu, plan.phase)
     for bounds, mask, values in overlays:
         image[bounds][mask] = values[mask]
     return image, looks
-
-
-def with_kind(config: PhantomConfig, kind: str) -> PhantomConfig:
-    """The same config for another kind."""
-    return replace(config, kind=kind)  # type: ignore[arg-type]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from nephro_monai.phantom.canvas import Bounds, Canvas, smooth_noise
 from nephro_monai.phantom.layout import Layout
 from nephro_monai.phantom.shapes import Shapes, hull_depth
-from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue
+from nephro_monai.phantom.tissues import Tissue
 
-__all__ = ["KidneyFields", "paint_kidneys", "paint_renal_vessels", "resample_shapes"]
+__all__ = ["KidneyFields", "add_cysts", "paint_kidneys", "paint_renal_vessels", "resample_shapes"]
 
 Floats = NDArray[np.float32]
 _YIELDING = (
@@ -91,9 +91,9 @@ def paint_kidneys(canvas: Canvas, fields: KidneyFields) -> None:
     soft = np.zeros(256, bool)
     soft[list(_YIELDING)] = True
     view[near & soft[view]] = Tissue.VISCERAL_FAT
-    bone = np.zeros(256, bool)
-    bone[[Tissue.MUSCLE, Tissue.SUBCUTANEOUS_FAT]] = True
-    view[(fields.kidney < rng.uniform(0, 3.5)) & bone[view]] = Tissue.VISCERAL_FAT
+    wall = np.zeros(256, bool)
+    wall[[Tissue.MUSCLE, Tissue.SUBCUTANEOUS_FAT]] = True
+    view[(fields.kidney < rng.uniform(0, 3.5)) & wall[view]] = Tissue.VISCERAL_FAT
     _fascia(canvas, fields, view, ripple)
     _sinus(canvas, fields, view, kidney)
     thickness = rng.uniform(4, 9)
@@ -162,12 +162,14 @@ def paint_renal_vessels(canvas: Canvas, layout: Layout, shapes: Shapes) -> None:
         hilum = middle - np.array([0, 0.2, side]) * rng.uniform(0, 10)
         start = np.array([middle[0] + rng.uniform(-12, 5), -ahead, 5.0])
         knee = np.array([0.5 * (start[0] + hilum[0]), 0.5 * (start[1] + hilum[1]) - 6, 0.45 * hilum[2]])
-        for tissue, shift, radius in (
-            (Tissue.ARTERY, np.zeros(3), rng.uniform(2.0, 3.4)), (Tissue.VEIN, np.array([5, -7, -6.0 * side]), rng.uniform(3.5, 6)),
-        ):  # fmt: skip
+        vessels = (
+            (Tissue.ARTERY, np.zeros(3), rng.uniform(2.0, 3.4)),
+            (Tissue.VEIN, np.array([5, -7, -6.0 * side]), rng.uniform(3.5, 6)),
+        )
+        for tissue, shift, radius in vessels:
             path = np.stack([start + shift, knee + 0.8 * shift, hilum + 0.2 * shift])
             _paint_tube(canvas, layout, path, np.array([radius, radius, 0.8 * radius]), tissue)
-        ureter = np.stack([hilum, hilum + [30, 4, -side * 14.0], [hilum[0] + 140, 4, side * 34.0]])
+        ureter = np.stack([hilum, hilum + np.array([30, 4, -side * 14.0]), [hilum[0] + 140, 4, side * 34.0]])
         _paint_tube(canvas, layout, ureter, np.array([4, 2.2, 1.8]), Tissue.COLLECTING_SYSTEM)
 
 
@@ -175,8 +177,3 @@ def _paint_tube(canvas: Canvas, layout: Layout, path: NDArray, radii: NDArray, t
     found = canvas.tube(layout.places(path), radii)
     if found is not None:
         canvas.paint(found[0], found[1] < 0, tissue, (Tissue.VISCERAL_FAT, Tissue.MUSCLE))
-
-
-def labeled(canvas: Canvas) -> NDArray[np.uint8]:
-    """KiTS19 label map of what has been painted."""
-    return np.asarray(LABEL_OF_TISSUE[canvas.tissue])

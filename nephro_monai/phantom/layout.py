@@ -116,9 +116,7 @@ def find_spine(shapes: Shapes, rng: np.random.Generator, yaw: float, expected_x:
     return np.asarray(rotation_matrix(yaw) @ np.array([w, v, u]))
 
 
-def lay_out(
-    shapes: Shapes, spine: NDArray[np.float64], yaw: float, grid: Grid, rng: np.random.Generator
-) -> Layout:
+def lay_out(shapes: Shapes, spine: NDArray[np.float64], yaw: float, grid: Grid, rng: np.random.Generator) -> Layout:
     """Draws a body that holds the kidneys: wider ranges than life, then grown until everything fits."""
     points = (_labeled_points(shapes, kidney_only=False) - spine) @ rotation_matrix(yaw)
     obese = rng.uniform() < 0.42

@@ -51,7 +51,7 @@ def _tube(
 
 def _great_vessels(canvas: Canvas, layout: Layout) -> None:
     rng = canvas.rng
-    half_v, half_u = layout.vertebra
+    half_v = layout.vertebra[0]
     soft = (Tissue.VISCERAL_FAT, Tissue.MUSCLE)
     w = np.arange(-260.0, 110.0, 12.0)
     radius = rng.uniform(8, 12.5) if rng.uniform() < 0.93 else rng.uniform(14, 24)
@@ -69,7 +69,7 @@ def _great_vessels(canvas: Canvas, layout: Layout) -> None:
         _tube(canvas, layout, down, np.array([8, 7.5, 6.5]), Tissue.VEIN, soft)
     superior = np.array([[-35, -ahead - 8, 5.0], [-5, -ahead - 22, 3.0], [60, -ahead - 34, 0.0]])
     _tube(canvas, layout, superior, np.array([4, 3.6, 3.0]), Tissue.ARTERY, soft)
-    _tube(canvas, layout, superior + [5, -2, -14.0], np.array([6, 6, 4.5]), Tissue.PORTAL_VEIN, soft)
+    _tube(canvas, layout, superior + np.array([5, -2, -14.0]), np.array([6, 6, 4.5]), Tissue.PORTAL_VEIN, soft)
     celiac = np.array([[-50, -ahead - 8, 5.0], [-53, -ahead - 22, 8.0], [-60, -ahead - 20, 40.0], [-65, 0, 80.0]])
     _tube(canvas, layout, celiac, np.array([4, 3.5, 3.0, 2.5]), Tissue.ARTERY, soft)
     if rng.uniform() < 0.45:
@@ -207,7 +207,7 @@ def _pancreas(canvas: Canvas, layout: Layout) -> None:
     points = np.array(
         [[20, -ahead + 3, -38], [5, -ahead - 8, -28], [-8, -ahead - 14, 0], [-20, -ahead, 35], [-38, -ahead + 28, 75.0]]
     )
-    points = points + [drop, 0, 0] + rng.normal(0, 4, points.shape)
+    points = points + np.array([drop, 0, 0]) + rng.normal(0, 4, points.shape)
     found = canvas.tube(layout.places(points), rng.uniform(0.7, 1.25) * np.array([13, 11, 8.5, 9.5, 9.0]))
     if found is not None:
         bounds, distance = found
@@ -270,7 +270,11 @@ def _mesentery(canvas: Canvas, layout: Layout) -> None:
     last = float(layout.w(canvas.grid)[-1])
     for _ in range(int(rng.integers(15, 45))):
         start = np.array(
-            [rng.uniform(-60, last), cavity.v + rng.uniform(-0.7, 0.3) * cavity.half_v, rng.uniform(-0.7, 0.7) * cavity.half_u]
+            [
+                rng.uniform(-60, last),
+                cavity.v + rng.uniform(-0.7, 0.3) * cavity.half_v,
+                rng.uniform(-0.7, 0.7) * cavity.half_u,
+            ]
         )
         path = _wander(rng, start, int(rng.integers(2, 5)), rng.uniform(8, 18))
         tissue = Tissue.VEIN if rng.uniform() < 0.6 else Tissue.ARTERY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,9 @@ from nephro_monai.constants import TUMOR
 from nephro_monai.phantom.canvas import Grid
 from nephro_monai.phantom.config import PhantomConfig
 from nephro_monai.phantom.plan import Plan
-from nephro_monai.phantom.scene import Scene
 from nephro_monai.phantom.tumors import TumorLook
 
-__all__ = ["case_record", "kits_affine"]
+__all__ = ["Findings", "case_record", "kits_affine"]
 
 _UNKNOWN = (
     "age_at_nephrectomy", "gender", "body_mass_index", "comorbidities", "smoking_history", "age_when_quit_smoking",
@@ -30,12 +30,27 @@ _UNKNOWN = (
 """KiTS19's fields a phantom cannot know."""
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What a finished case shows.
+
+    Attributes:
+        grid: The scan's grid.
+        label: KiTS19 label map.
+        looks: Appearance of every tumor.
+        cysts: Simple cysts painted.
+    """
+
+    grid: Grid
+    label: NDArray[np.uint8]
+    looks: tuple[TumorLook, ...]
+    cysts: int
+
+
 def kits_affine(grid: Grid) -> NDArray[np.float64]:
     """KiTS19's affine: slices to inferior, rows to posterior, columns to the left."""
     thickness, row, column = grid.spacing
-    return np.array(
-        [[0, 0, -column, 0], [0, -row, 0, 0], [-thickness, 0, 0, 0], [0, 0, 0, 1]], dtype=np.float64
-    )
+    return np.array([[0, 0, -column, 0], [0, -row, 0, 0], [-thickness, 0, 0, 0], [0, 0, 0, 1]], dtype=np.float64)
 
 
 def _largest_diameter_cm(label: NDArray[np.uint8], grid: Grid) -> float | None:
@@ -55,14 +70,13 @@ def _largest_diameter_cm(label: NDArray[np.uint8], grid: Grid) -> float | None:
 
 
 def case_record(
-    case_id: str, seed: Sequence[int], config: PhantomConfig, plan: Plan, scene: Scene,
-    label: NDArray[np.uint8], looks: list[TumorLook], cysts: int,
-) -> dict[str, Any]:  # fmt: skip
+    case_id: str, seed: Sequence[int], config: PhantomConfig, plan: Plan, findings: Findings
+) -> dict[str, Any]:
     """KiTS19's record of a case plus "synthetic" and "phantom"; unknown fields are None."""
-    grid = scene.grid
+    grid, looks = findings.grid, findings.looks
     record: dict[str, Any] = {"case_id": case_id}
     record.update(dict.fromkeys(_UNKNOWN))
-    record["radiographic_size"] = _largest_diameter_cm(label, grid)
+    record["radiographic_size"] = _largest_diameter_cm(findings.label, grid)
     record["malignant"] = None if plan.kind == "none" else plan.kind == "malignant"
     record["tumor_histologic_subtype"] = plan.subtype
     record["tumor_necrosis"] = any(look.necrosis > 0 for look in looks) if looks else None
@@ -80,7 +94,7 @@ def case_record(
         "special": plan.special,
         "features": sorted({name for look in looks for name in look.features}),
         "tumors": len(looks),
-        "cysts": cysts,
+        "cysts": findings.cysts,
         "source_label_case": config.label_map.parent.name if config.label_map is not None else None,
     }
     return record

@@ -74,7 +74,7 @@ def build_scene(config: PhantomConfig, plan: Plan, rng: np.random.Generator) -> 
 
 
 def _with_specials(shapes: Shapes, plan: Plan, spine: NDArray, rng: np.random.Generator) -> Shapes:
-    _, y, x = shapes.coordinates
+    x = shapes.coordinates[2]
     if plan.special == "one_kidney":
         kept = -1 if rng.uniform() < 0.5 else 1
         if plan.subtype is not None and (shapes.tumor < 0).any():
@@ -109,7 +109,7 @@ def _bridge(
         point = (1 - t) ** 2 * start + 2 * t * (1 - t) * (2 * middle - 0.5 * (start + end)) + t**2 * end
         ball = ellipsoid_distance(shapes.coordinates, point, np.full(3, radius), np.eye(3))
         distance = np.minimum(distance, ball)
-    noise = smooth_noise(rng, distance.shape, shapes.spacing, 25.0)
+    noise = smooth_noise(rng, shapes.kidney.shape, shapes.spacing, 25.0)
     return np.asarray(distance + noise, dtype=np.float32)
 
 

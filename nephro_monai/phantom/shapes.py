@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,7 +16,16 @@ from torch.nn import functional
 from nephro_monai.errors import TrainingDataError
 from nephro_monai.phantom.canvas import Grid, rotation_matrix, smooth_noise
 
-__all__ = ["RealLabels", "Shapes", "deform_labels", "hull_depth", "procedural_kidneys", "read_label_map"]
+__all__ = [
+    "REACH_MM",
+    "RealLabels",
+    "Shapes",
+    "deform_labels",
+    "ellipsoid_distance",
+    "hull_depth",
+    "procedural_kidneys",
+    "read_label_map",
+]
 
 Floats = NDArray[np.float32]
 REACH_MM = 12.0
@@ -31,18 +41,14 @@ class RealLabels:
         tumor: The same to the tumor.
         spacing: mm.
         center: Center of the crop in mm from the middle of the scan.
-        extent: Size of the whole scan in mm.
         px: In-plane spacing of the scan in mm.
-        tumor_ml: Volume of the real tumor.
     """
 
     kidney: Floats
     tumor: Floats
     spacing: tuple[float, float, float]
     center: NDArray[np.float64]
-    extent: tuple[float, float, float]
     px: float
-    tumor_ml: float
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,21 @@ def _signed_distance(mask: NDArray[np.bool_], spacing: tuple[float, float, float
     return np.asarray(np.clip(outside - inside, -REACH_MM * 4, REACH_MM * 2), dtype=np.float32)
 
 
+def _as_kits19(image: Any) -> tuple[NDArray[Any], tuple[float, float, float]]:
+    """Labels and spacing in KiTS19's axes, whatever the file's own orientation.
+
+    Raises:
+        ValueError: If the file is not a volume.
+    """
+    if len(image.shape) != 3:
+        raise ValueError(f"expected a volume with three axes, got shape {image.shape}")
+    if nib.aff2axcodes(image.affine) != ("I", "P", "L"):
+        now, wanted = nib.io_orientation(image.affine), nib.orientations.axcodes2ornt("IPL")
+        image = image.as_reoriented(nib.orientations.ornt_transform(now, wanted))
+    thickness, row, column = (float(s) for s in image.header.get_zooms()[:3])
+    return np.asarray(image.dataobj), (thickness, row, column)
+
+
 def read_label_map(path: Path) -> RealLabels:
     """Reads a KiTS19 segmentation as signed distances at half its in-plane resolution.
 
@@ -94,10 +115,9 @@ def read_label_map(path: Path) -> RealLabels:
     """
     try:
         image = nib.load(path)
-        native = np.asarray(image.dataobj)
+        native, spacing = _as_kits19(image)
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
         raise TrainingDataError(f"Cannot read the label map {path}: {error}") from error
-    spacing = tuple(float(s) for s in image.header.get_zooms()[:3])
     rows, columns = (np.flatnonzero(native.any(axis=(0, k))) for k in (2, 1))
     slices = np.flatnonzero(native.any(axis=(1, 2)))
     if not len(slices):
@@ -118,19 +138,14 @@ def read_label_map(path: Path) -> RealLabels:
     tumor = (blocks == 2).mean(axis=(1, 3, 5)) >= 0.5
     coarse = (spacing[0] * step[0], spacing[1] * 2, spacing[2] * 2)
     center = np.array(
-        [
-            (a + 0.5 * n - 0.5 * full) * s
-            for a, n, full, s in zip(low, crop.shape, native.shape, spacing, strict=True)
-        ]
+        [(a + 0.5 * n - 0.5 * full) * s for a, n, full, s in zip(low, crop.shape, native.shape, spacing, strict=True)]
     )
     return RealLabels(
         kidney=_signed_distance(kidney, coarse),
         tumor=_signed_distance(tumor, coarse),
         spacing=coarse,
         center=center,
-        extent=tuple(n * s for n, s in zip(native.shape, spacing, strict=True)),  # type: ignore[arg-type]
         px=spacing[2],
-        tumor_ml=float((crop == 2).sum() * np.prod(spacing) / 1000),
     )
 
 
@@ -186,13 +201,12 @@ def ellipsoid_distance(
     return np.asarray(np.sqrt(z * z + y * y + x * x) * (1 - 1 / gauge), dtype=np.float32)
 
 
-def procedural_kidneys(rng: np.random.Generator, sides: tuple[int, ...], touching: bool = False) -> Shapes:
+def procedural_kidneys(rng: np.random.Generator, sides: tuple[int, ...]) -> Shapes:
     """Two kidneys (or one) around the origin, with a sinus open toward the spine.
 
     Args:
         rng: Source of randomness.
         sides: -1 for the right kidney, 1 for the left one.
-        touching: Whether the lower poles are joined in front of the spine (horseshoe kidney).
     """
     spacing = (2.0, 2.0, 2.0)
     grid = Grid((112, 80, 140), spacing)
@@ -205,18 +219,14 @@ def procedural_kidneys(rng: np.random.Generator, sides: tuple[int, ...], touchin
         size = rng.uniform(0.78, 1.22)
         radii = size * np.array([rng.uniform(46, 60), rng.uniform(22, 31), rng.uniform(24, 32)])
         center = np.array([rng.uniform(-14, 14), rng.uniform(-8, 8), side * (gap + rng.uniform(-6, 6))])
-        lean = rng.uniform(-0.05, 0.35) if not touching else rng.uniform(-0.55, -0.35)
-        # A kidney's front looks outward and its upper pole lies toward the spine, a horseshoe's lower poles do.
+        lean = rng.uniform(-0.05, 0.35)
+        # A kidney's front looks outward and its upper pole lies toward the spine.
         turn = rotation_matrix(side * rng.uniform(0.1, 0.9), rng.uniform(-0.25, 0.1), -side * lean)
         kidney = ellipsoid_distance(coordinates, center, radii, turn) + rng.uniform(0.8, 2.6) * noise
         hilum = center + turn @ (radii * np.array([0.0, -0.15, -side * rng.uniform(0.45, 0.8)]))
         opening = radii * np.array([rng.uniform(0.35, 0.6), rng.uniform(0.25, 0.45), rng.uniform(0.45, 0.75)])
         sinus = ellipsoid_distance(coordinates, hilum, opening, turn) + rng.uniform(1.0, 3.0) * fine
         distance = np.minimum(distance, np.maximum(kidney, -sinus))
-    if touching:
-        bridge = np.array([rng.uniform(38, 50), rng.uniform(-26, -18), 0.0])
-        radii = np.array([rng.uniform(12, 20), rng.uniform(8, 13), gap])
-        distance = np.minimum(distance, ellipsoid_distance(coordinates, bridge, radii, np.eye(3)) + noise)
     origin = -(np.array(grid.shape) - 1) / 2 * np.array(spacing)
     return Shapes(origin, spacing, distance, np.full(grid.shape, REACH_MM * 2, np.float32))
 

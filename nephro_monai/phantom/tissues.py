@@ -80,7 +80,7 @@ _FAT: Final[_Range] = (-125.0, -75.0)
 
 
 def _every(low: float, high: float) -> tuple[_Range, _Range, _Range, _Range]:
-    return ((low, high),) * 4  # type: ignore[return-value]
+    return (low, high), (low, high), (low, high), (low, high)
 
 
 TISSUE_HU: Final[dict[Tissue, tuple[_Range, _Range, _Range, _Range]]] = {

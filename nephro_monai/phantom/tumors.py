@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,9 +76,7 @@ def _enhancement(rng: np.random.Generator, subtype: str, phase: Phase) -> float:
     return float(share)
 
 
-def draw_look(
-    rng: np.random.Generator, subtype: str, kidney_hu: float, phase: Phase, diameter_mm: float
-) -> TumorLook:
+def draw_look(rng: np.random.Generator, subtype: str, kidney_hu: float, phase: Phase, diameter_mm: float) -> TumorLook:
     """Draws an appearance bound to the subtype; ranges overlap, so that no single sign decides.
 
     Necrosis or cystic change marks 85 % of clear cell carcinomas, a scar 85 % of oncocytomas (both rarer in the
@@ -100,43 +98,41 @@ def draw_look(
     small = diameter_mm < 18
     soft = 0.55 if phase == "none" else 1.0
     dark = min(solid - 18, rng.uniform(-2, 34)) if solid > 30 else solid - 22
-    base = {"subtype": subtype, "solid_hu": solid, "necrosis_hu": dark, "scar_hu": min(solid * 0.5, solid - 30)}
+    base = TumorLook(subtype, solid, 0.0, 0.0, necrosis_hu=dark, scar_hu=min(solid * 0.5, solid - 30))
     if subtype == "clear_cell_rcc":
         mixed = rng.uniform() < 0.85
-        return TumorLook(
-            **base, coarse_hu=soft * (rng.uniform(13, 34) if mixed else rng.uniform(5, 12)),
+        return replace(
+            base, coarse_hu=soft * (rng.uniform(13, 34) if mixed else rng.uniform(5, 12)),
             fine_hu=soft * rng.uniform(5, 16),
             necrosis=(rng.uniform(0.05, 0.2) if small else rng.uniform(0.12, 0.65)) if mixed else 0.0,
             rim_hu=rng.uniform(0, 40) if rng.uniform() < 0.4 else 0.0, calcified=rng.uniform() < 0.12,
         )  # fmt: skip
     if subtype == "papillary":
-        return TumorLook(
-            **base, coarse_hu=rng.uniform(2, 7), fine_hu=rng.uniform(1, 6),
+        return replace(
+            base, coarse_hu=rng.uniform(2, 7), fine_hu=rng.uniform(1, 6),
             necrosis=rng.uniform(0.1, 0.4) if rng.uniform() < 0.15 else 0.0, calcified=rng.uniform() < 0.1,
             rim_hu=rng.uniform(5, 25) if rng.uniform() < 0.2 else 0.0,
         )  # fmt: skip
     if subtype == "chromophobe":
-        return TumorLook(
-            **base, coarse_hu=rng.uniform(4, 13), fine_hu=rng.uniform(2, 8),
+        return replace(
+            base, coarse_hu=rng.uniform(4, 13), fine_hu=rng.uniform(2, 8),
             necrosis=rng.uniform(0.08, 0.3) if rng.uniform() < 0.2 else 0.0,
             scar=rng.uniform(0.2, 0.4) if rng.uniform() < 0.1 else 0.0, calcified=rng.uniform() < 0.12,
         )  # fmt: skip
     if subtype == "oncocytoma":
         scarred = rng.uniform() < (0.65 if small else 0.88)
-        return TumorLook(
-            **base, coarse_hu=rng.uniform(2, 9), fine_hu=rng.uniform(1, 7),
+        return replace(
+            base, coarse_hu=rng.uniform(2, 9), fine_hu=rng.uniform(1, 7),
             scar=rng.uniform(0.42, 0.75) if scarred else 0.0,
         )  # fmt: skip
     fatty = rng.uniform() < 0.9
-    return TumorLook(
-        **base, coarse_hu=soft * rng.uniform(5, 16), fine_hu=soft * rng.uniform(4, 12),
+    return replace(
+        base, coarse_hu=soft * rng.uniform(5, 16), fine_hu=soft * rng.uniform(4, 12),
         fat=rng.uniform(0.15, 0.7) if fatty else 0.0, fat_hu=rng.uniform(-105, -45),
     )  # fmt: skip
 
 
-def add_mass(
-    shapes: Shapes, rng: np.random.Generator, diameter_mm: float, spine: NDArray[np.floating]
-) -> Shapes:
+def add_mass(shapes: Shapes, rng: np.random.Generator, diameter_mm: float, spine: NDArray[np.floating]) -> Shapes:
     """Adds a lumpy mass centered near the kidney's surface, from buried in it to standing out.
 
     Args:
@@ -186,9 +182,7 @@ def _room_for(shapes: Shapes, center: NDArray[np.floating], radius: float) -> Sh
     return Shapes(shapes.origin - before * spacing, shapes.spacing, kidney, tumor)
 
 
-def paint_tumor(
-    canvas: Canvas, bounds: Bounds, depth: Floats, mask: NDArray[np.bool_], look: TumorLook
-) -> Floats:
+def paint_tumor(canvas: Canvas, bounds: Bounds, depth: Floats, mask: NDArray[np.bool_], look: TumorLook) -> Floats:
     """Paints one tumor's tissues and returns its HU.
 
     Args:

@@ -11,6 +11,7 @@ from nephro_monai.stages.colorize import (
     colorize_slices,
     window_slices,
 )
+from nephro_monai.stages.localize import LocalizeKidneysd
 from nephro_monai.stages.segment import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "GrayColorizer",
     "KidneyTumorInferer",
     "LearnedColorizer",
+    "LocalizeKidneysd",
     "SegmentKidneyTumord",
     "SegmentSettings",
     "ThreeWindowColorizer",

@@ -40,7 +40,7 @@ def test_overrides_reach_single_ids_and_unknown_ones_are_refused(tiny_bundle: Pa
 
 
 def test_a_missing_or_broken_configuration_names_itself(tiny_bundle: Path) -> None:
-    with pytest.raises(BundleError, match="it has inference.json, metadata.json, wide.json"):
+    with pytest.raises(BundleError, match=r"it has inference\.json, metadata\.json, wide\.json"):
         read_configs(tiny_bundle, ("train.json",))
     (tiny_bundle / "configs" / "wide.json").write_text("{")
     with pytest.raises(BundleError, match="not valid JSON"):

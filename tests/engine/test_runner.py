@@ -63,9 +63,7 @@ def cases(tmp_path: Path) -> list[Case]:
 
 def run(cases: list[Case], out: Path, **options: Any) -> tuple[list[Any], Read]:
     read = Read()
-    runner = CaseRunner(
-        cases, Compose([read]), Compose([Write(out)]), out, {}, RunOptions(progress=False, **options)
-    )
+    runner = CaseRunner(cases, Compose([read]), Compose([Write(out)]), out, {}, RunOptions(progress=False, **options))
     return runner.run(), read
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pydicom
 import pytest
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
@@ -126,9 +125,3 @@ class _Series:
         data.PixelData = stored.tobytes()
         data["PixelData"].VR = "OW"
         return data
-
-
-@pytest.fixture
-def pydicom_module() -> Any:
-    """pydicom, for tests that edit files."""
-    return pydicom

@@ -50,7 +50,9 @@ def test_a_folder_of_scans_with_dicom_subfolders(tmp_path, write_series):
     write_series(volume, "all/patient_b/1")
     write_series(volume, "all/patient_a")
     _touch(tmp_path / "all" / "c.nii.gz", tmp_path / "all" / "d.mha", tmp_path / "all" / "notes.txt")
-    _touch(tmp_path / "all" / "segmentation.nii.gz", tmp_path / "all" / ".hidden.nii.gz", tmp_path / "all" / "x" / "y.txt")
+    _touch(
+        tmp_path / "all" / "segmentation.nii.gz", tmp_path / "all" / ".hidden.nii.gz", tmp_path / "all" / "x" / "y.txt"
+    )
     assert [case.name for case in find_cases([tmp_path / "all"])] == ["c", "d", "patient_a", "patient_b"]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless, generate_uid
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, RLELossless, generate_uid
 
 from nephro_monai.errors import ScanError
 from nephro_monai.io import find_cases, load_scan, save_label_map
@@ -72,23 +73,24 @@ def test_rle_compressed(write_series, volume):
     np.testing.assert_array_equal(load_scan(folder)[0][0].numpy(), _native(volume))
 
 
-@pytest.mark.parametrize("kind", ["JPEG2000", "JPEG"])
-def test_lossless_jpeg(write_series, volume, kind):
-    folder = write_series(volume)
-    writer, reader = SimpleITK.ImageFileWriter(), SimpleITK.ImageFileReader()
-    for path in sorted(folder.iterdir()):
-        reader.SetFileName(str(path))
-        reader.LoadPrivateTagsOn()
-        image = reader.Execute()
-        writer.SetFileName(str(path))
-        writer.KeepOriginalImageUIDOn()
+@pytest.mark.parametrize(("compressor", "syntax"), [("JPEG", JPEGLosslessSV1), ("JPEG2000", JPEG2000Lossless)])
+def test_lossless_jpeg(write_series, volume, tmp_path, compressor, syntax):
+    def finish(data, index):
+        """Encodes the stored pixels with GDCM and puts its code stream into the slice."""
+        stored = np.frombuffer(data.PixelData, np.uint16).reshape(data.Rows, data.Columns)
+        writer = SimpleITK.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.SetFileName(str(tmp_path / "encoded.dcm"))
         writer.UseCompressionOn()
-        writer.SetCompressor(kind)
-        writer.Execute(image)
-    syntax = SimpleITK.ImageFileReader()
-    syntax.SetFileName(str(path))
-    syntax.ReadImageInformation()
-    image, _ = load_scan(folder)
+        writer.SetCompressor(compressor)
+        writer.Execute(SimpleITK.GetImageFromArray(stored))
+        encoded = pydicom.dcmread(tmp_path / "encoded.dcm")
+        assert encoded.file_meta.TransferSyntaxUID == syntax
+        data.PixelData = encoded.PixelData
+        data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", True
+        data.file_meta.TransferSyntaxUID = syntax
+
+    image, _ = load_scan(write_series(volume, finish=finish))
     np.testing.assert_array_equal(image[0].numpy(), _native(volume))
 
 
@@ -96,7 +98,9 @@ def test_the_largest_axial_series_is_read_and_the_choice_noted(write_series, vol
     study = generate_uid()
     write_series(volume[:5], "s", number=2, description="thick", study=study)
     write_series(volume, "s", number=3, description="thin", study=study)
-    write_series(np.tile(volume, (2, 1, 1)), "s", number=4, orientation=(1, 0, 0, 0, 0, -1), step=(0, 2, 0), study=study)
+    write_series(
+        np.tile(volume, (2, 1, 1)), "s", number=4, orientation=(1, 0, 0, 0, 0, -1), step=(0, 2, 0), study=study
+    )
     write_series(volume[:1], "s", number=1, image_type=("ORIGINAL", "PRIMARY", "LOCALIZER"), study=study)
     write_series(np.tile(volume, (3, 1, 1)), "s", number=5, modality="PT", study=study)
     image, scan = load_scan(tmp_path / "s")
@@ -158,8 +162,14 @@ BAD = {
     "no orientation": ({"finish": _without("ImageOrientationPatient")}, "without orientation"),
     "enhanced CT": ({"finish": lambda d, i: setattr(d, "NumberOfFrames", 4)}, "many frames"),
     "zero spacing": ({"spacing": (0, 0.7)}, "none may be zero"),
-    "pixel data cut off": ({"finish": lambda d, i: setattr(d, "PixelData", d.PixelData[:100])}, "cannot be decoded"),
-    "spacing changes": ({"finish": lambda d, i: setattr(d, "PixelSpacing", [0.7 + 0.1 * (i > 3), 0.9])}, "differ in pixel"),
+    "pixel data cut off": (
+        {"finish": lambda d, i: setattr(d, "PixelData", d.PixelData[:100])},
+        "fewer pixels than they should",
+    ),
+    "spacing changes": (
+        {"finish": lambda d, i: setattr(d, "PixelSpacing", [0.7 + 0.1 * (i > 3), 0.9])},
+        "differ in pixel",
+    ),
 }
 
 
@@ -183,7 +193,7 @@ def test_a_folder_without_any_image(tmp_path, write_series, volume):
         for name in ("PixelData", "Rows", "Columns"):
             delattr(data, name)
 
-    with pytest.raises(ScanError, match="no DICOM image.*8 SR"):
+    with pytest.raises(ScanError, match=r"no DICOM image.*8 SR"):
         load_scan(write_series(volume, "reports", finish=to_report))
 
 
@@ -192,3 +202,12 @@ def test_a_single_slice_and_a_stack_of_three(write_series, volume):
         load_scan(write_series(volume[:1], "one"))
     with pytest.raises(ScanError, match="3 axial slices"):
         load_scan(write_series(volume[:3], "three"))
+
+
+def test_a_truncated_file_is_named(write_series, volume):
+    folder = write_series(volume)
+    path = sorted(folder.iterdir())[3]
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ScanError, match=r"cannot be decoded.*Cannot read requested file") as caught:
+        load_scan(folder)
+    assert path.name in str(caught.value)

@@ -28,7 +28,9 @@ def turned():
 
 
 @pytest.mark.parametrize("compress", [False, True])
-@pytest.mark.parametrize(("suffix", "name"), [("mha", "metaimage"), ("mhd", "metaimage"), ("nrrd", "nrrd"), ("nhdr", "nrrd")])
+@pytest.mark.parametrize(
+    ("suffix", "name"), [("mha", "metaimage"), ("mhd", "metaimage"), ("nrrd", "nrrd"), ("nhdr", "nrrd")]
+)
 def test_every_voxel_lies_where_itk_says(tmp_path, turned, suffix, name, compress):
     path = tmp_path / f"a.{suffix}"
     SimpleITK.WriteImage(turned, str(path), compress)
@@ -73,7 +75,7 @@ BAD = {
     "truncated": ("a.mha", lambda p: p.write_bytes(p.read_bytes()[:9000]), "truncated or damaged"),
     "truncated nrrd": ("a.nrrd", lambda p: p.write_bytes(p.read_bytes()[:9000]), "truncated or damaged"),
     "raw file missing": ("a.mhd", lambda p: p.with_suffix(".raw").unlink(), "data file is missing"),
-    "zero spacing": ("a.mha", lambda p: _changed(p, b"Spacing = 0.7 ", b"Spacing = 0 "), "none may be zero"),
+    "zero spacing": ("a.mha", lambda p: _changed(p, b"Spacing = 0.75 ", b"Spacing = 0 "), "none may be zero"),
     "singular": ("a.mha", lambda p: _changed(p, b"Matrix = 1 0 0 0 1 0", b"Matrix = 1 0 0 1 0 0"), "singular"),
     "shear": ("a.mha", lambda p: _changed(p, b"Matrix = 1 0 0 0 1 0", b"Matrix = 1 0 0 0.5 0.8 0"), "right angle"),
 }
@@ -83,7 +85,7 @@ BAD = {
 def test_bad_files_get_one_clear_line(tmp_path, kind):
     name, damage, words = BAD[kind]
     path = tmp_path / name
-    SimpleITK.WriteImage(_image(np.zeros((10, 40, 36), np.int16)), str(path))
+    SimpleITK.WriteImage(_image(np.zeros((10, 40, 36), np.int16), (0.75, 0.75, 2.5)), str(path))
     damage(path)
     with pytest.raises(ScanError, match=words) as caught:
         load_scan(path)

@@ -45,7 +45,9 @@ def test_slope_and_intercept(write_nifti, hounsfield):
     )
     np.testing.assert_array_equal(read_nifti(path).array, hounsfield * 0.5)
     np.testing.assert_array_equal(read_nifti(path2).array, nib.load(path2).get_fdata())
-    path3 = write_nifti(hounsfield, "c.nii", change=lambda h: (h.__setitem__("scl_slope", 0), h.__setitem__("scl_inter", 7)))
+    path3 = write_nifti(
+        hounsfield, "c.nii", change=lambda h: (h.__setitem__("scl_slope", 0), h.__setitem__("scl_inter", 7))
+    )
     np.testing.assert_array_equal(read_nifti(path3).array, hounsfield)  # slope 0: no scaling
 
 
@@ -81,9 +83,7 @@ def test_kits19_headers_are_turned_to_ras(write_nifti, codes):
     np.testing.assert_array_equal(image[0].numpy(), native.transpose(2, 1, 0)[::-1, ::-1, ::-1])
     for index in ((0, 0, 0), (5, 7, 3)):
         k, j, i = 35 - index[0], 39 - index[1], 7 - index[2]
-        np.testing.assert_allclose(
-            image.affine.numpy() @ (*index, 1), KITS19_AFFINE @ (i, j, k, 1), atol=1e-5
-        )
+        np.testing.assert_allclose(image.affine.numpy() @ (*index, 1), KITS19_AFFINE @ (i, j, k, 1), atol=1e-5)
 
 
 def test_a_trailing_axis_of_length_one_is_dropped_with_a_note(write_nifti, hounsfield):
@@ -201,7 +201,9 @@ def test_label_maps_of_any_type(write_nifti, dtype):
     np.testing.assert_array_equal(loaded[0].numpy(), labels.transpose(2, 1, 0)[::-1, ::-1, ::-1])
 
 
-@pytest.mark.parametrize(("value", "words"), [(3, r"labels \[3\]"), (0.5, "no label map"), (-1, "no label map"), (300, "no label map")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(3, r"labels \[3\]"), (0.5, "no label map"), (-1, "no label map"), (300, "no label map")]
+)
 def test_other_labels_are_refused(write_nifti, value, words):
     labels = np.zeros((40, 40, 8), np.float32)
     labels[3, 4, 5] = value

@@ -28,7 +28,7 @@ class CaseOptions:
 
 
 def _ellipsoid(shape: tuple[int, int, int], center: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:
-    axes = [((np.arange(n) / n - c) / r) ** 2 for n, c, r in zip(shape, center, radii, strict=True)]
+    axes = [(((np.arange(n) + 0.5) / n - c) / r) ** 2 for n, c, r in zip(shape, center, radii, strict=True)]
     return axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :] < 1
 
 

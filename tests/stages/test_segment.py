@@ -139,6 +139,7 @@ def test_one_scan_only():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_prediction_on_cuda_equals_cpu():
     from nephro_monai.networks.vnet import VNet
 

@@ -1,0 +1,69 @@
+"""Which cases there are on both sides."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nephro_monai.errors import TrainingDataError
+from nephro_monai.evaluation.cohort import find_predictions, read_cohort
+
+
+def test_cohort_reads_records(data):
+    cohort = read_cohort(data)
+    assert [case.malignant for case in cohort.cases] == [True, False, None, True]
+    assert cohort.cases[0].diameter_mm == 15
+    assert cohort.cases[2].diameter_mm is None
+    assert cohort.description == "Synthetic CT: 2 cases around real label maps, 2 cases of procedural anatomy."
+
+
+def test_real_data_is_not_called_synthetic(data):
+    records = json.loads((data / "kits.json").read_text())
+    for record in records:
+        del record["synthetic"], record["phantom"]
+    (data / "kits.json").write_text(json.dumps(records))
+    assert "does not mark any of them as synthetic" in read_cohort(data).description
+    (data / "kits.json").unlink()
+    assert read_cohort(data).cases[0].malignant is None
+
+
+def test_predictions_of_a_run(predictions):
+    (predictions / "summary.csv").write_text(
+        "case,status,reason,seconds\ncase_00009,failed,It is empty.,\ncase_00000,done,,12.5\n"
+    )
+    found = find_predictions(predictions)
+    assert sorted(found) == ["case_00000", "case_00001", "case_00002", "case_00003", "case_00009"]
+    assert (found["case_00000"].verdict, found["case_00000"].probability, found["case_00000"].seconds) == (
+        "malignant",
+        0.9,
+        12.5,
+    )
+    assert found["case_00001"].seconds is None
+    assert (found["case_00009"].segmentation, found["case_00009"].reason) == (None, "It is empty.")
+
+
+def test_predictions_named_for_the_challenge(tmp_path):
+    for name in ("prediction_00210.nii.gz", "prediction_00211.nii", "prediction_x.nii.gz"):
+        (tmp_path / name).touch()
+    found = find_predictions(tmp_path)
+    assert sorted(found) == ["case_00210", "case_00211"]
+    assert found["case_00210"].verdict is None
+
+
+def test_a_broken_diagnosis_fails_its_case_only(predictions):
+    (predictions / "case_00001" / "diagnosis.json").write_text("{")
+    found = find_predictions(predictions)
+    assert found["case_00001"].segmentation is None
+    assert "not valid JSON" in found["case_00001"].reason
+    assert found["case_00000"].segmentation is not None
+
+
+def test_empty_folders_and_broken_records(tmp_path, data):
+    with pytest.raises(TrainingDataError, match="No prediction in"):
+        find_predictions(tmp_path / "nowhere")
+    with pytest.raises(TrainingDataError, match="No case with a true label map"):
+        read_cohort(tmp_path)
+    (data / "kits.json").write_text("[1]")
+    with pytest.raises(TrainingDataError, match="list of records"):
+        read_cohort(data)

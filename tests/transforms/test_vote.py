@@ -1,0 +1,114 @@
+"""Worked examples of the vote."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from nephro_monai.structures import Box, SliceVote, Tumor
+from nephro_monai.transforms import VoteMalignancyd
+from nephro_monai.transforms.vote import vote_patient, vote_tumor
+
+
+def _slices(malignant, tumor=1):
+    """One slice per probability of malignancy; None is not classified."""
+    return [
+        SliceVote(tumor, z, z, 3.0 * z, 100.0)
+        if p is None
+        else SliceVote(tumor, z, z, 3.0 * z, 100.0, (1 - p, p), "malignant" if p > 0.5 else "benign")
+        for z, p in enumerate(malignant)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("malignant", "verdict", "words"),
+    [
+        ([0.9, 0.8, 0.7], "malignant", "3 of 3"),
+        ([0.9, 0.8, 0.1], "malignant", "2 of 3"),
+        ([0.1, 0.2, 0.9], "benign", "2 of 3"),
+        ([0.51] * 3 + [0.01] * 2, "malignant", "3 of 5"),  # votes decide, not the mean (0.31)
+        ([0.9, 0.1], "undetermined", "Tie"),
+        ([0.9], "undetermined", "Thin evidence: 1 slice voted"),
+        ([0.9] * 16 + [0.1] * 14, "undetermined", "Narrow majority: 16 of 30"),
+        ([0.9] * 11 + [0.1] * 9, "malignant", "11 of 20"),  # exactly 55 %
+        ([], "undetermined", "Not classified"),
+        ([None, None], "undetermined", "Not classified"),
+    ],
+)
+def test_one_tumor(malignant, verdict, words):
+    vote = vote_tumor(1, _slices(malignant))
+    assert vote.verdict == verdict
+    assert words in vote.reason
+    values = [p for p in malignant if p is not None]
+    expected = sum(values) / len(values) if values else None
+    assert vote.mean_probability_malignant == (pytest.approx(expected) if values else None)
+    share = max(sum(p > 0.5 for p in values), sum(p <= 0.5 for p in values)) / len(values) if values else None
+    assert vote.agreement == (pytest.approx(share) if verdict != "undetermined" else None)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        ([0.1] * 5, [0.9] * 3, "malignant"),  # any malignant tumor decides
+        ([0.9] * 3, [0.9], "malignant"),
+        ([0.1] * 5, [0.1] * 3, "benign"),
+        ([0.1] * 5, [0.9], "undetermined"),  # thin evidence for the second
+        ([0.1] * 5, [0.9, 0.1], "undetermined"),
+    ],
+)
+def test_two_tumors(first, second, verdict):
+    diagnosis = vote_patient([1, 2], _slices(first, 1) + _slices(second, 2))
+    assert diagnosis.verdict == verdict
+    assert [vote.tumor for vote in diagnosis.tumors] == [1, 2]
+    assert sum(diagnosis.votes.values()) == len(first) + len(second) == len(diagnosis.slices)
+    if verdict != "undetermined":
+        assert diagnosis.agreement == diagnosis.votes[verdict] / len(diagnosis.slices)
+    else:
+        assert diagnosis.agreement is None
+        assert "Tumor 2 of 2" in diagnosis.reason
+
+
+def test_no_tumor_no_slice_and_no_classifier_are_answers():
+    none = vote_patient([], [])
+    assert (none.verdict, none.reason, none.mean_probability_malignant) == ("undetermined", "No tumor was found.", None)
+    assert vote_patient([1], []).reason == "Not classified: no tumor slice was cut."
+    unclassified = vote_patient([1], _slices([None] * 4))
+    assert unclassified.verdict == "undetermined"
+    assert unclassified.reason == "Not classified: this system has no classifier."
+    assert unclassified.tumors[0].verdict == "undetermined"
+
+
+def test_other_classes_do_not_count():
+    slices = [*_slices([0.9, 0.9, 0.1]), SliceVote(1, 9, 9, 27.0, 5.0, (0.1, 0.1, 0.8), "normal")]
+    assert vote_patient([1], slices).votes == {"benign": 1, "malignant": 2}
+
+
+def test_the_order_of_slices_does_not_matter():
+    slices = _slices([0.1, 0.93, 0.2, 0.81, 0.77, 0.3333])
+    expected = vote_patient([1], slices)
+    for seed in range(5):
+        mixed = random.Random(seed).sample(slices, len(slices))
+        found = vote_patient([1], mixed)
+        assert (found.verdict, found.reason, found.mean_probability_malignant) == (
+            expected.verdict,
+            expected.reason,
+            expected.mean_probability_malignant,
+        )
+
+
+def test_the_transform_reads_tumors_and_slices():
+    tumor = Tumor(1, "left", Box(0, 0, 0, 1, 1, 1), 3.0, (0, 0, 0), 10.0)
+    case = VoteMalignancyd()({"tumors": [tumor], "slice_votes": _slices([0.9, 0.8])})
+    assert case["diagnosis"].verdict == "malignant"
+    strict = VoteMalignancyd(min_slices=3)({"tumors": [tumor], "slice_votes": _slices([0.9, 0.8])})
+    assert strict["diagnosis"].verdict == "undetermined"
+    assert VoteMalignancyd()({"tumors": [], "slice_votes": []})["diagnosis"].reason == "No tumor was found."
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"min_slices": 0}, {"min_agreement": 0.4}, {"min_agreement": 1.1}, {"keys": ("a", "b")}]
+)
+def test_wrong_settings(wrong):
+    with pytest.raises(ValueError, match=r"min_slices|one list"):
+        VoteMalignancyd(**wrong)
