@@ -34,7 +34,7 @@ def predict(
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
     """Find and outline kidneys and tumors, and vote: malignant, benign or undetermined."""
-    from nephro_monai.engine import cascade_parser, parse_overrides
+    from nephro_monai.engine import cascade_parser, instantiate, parse_overrides
     from nephro_monai.engine.summary import print_summary
 
     overrides = {
@@ -48,6 +48,6 @@ def predict(
         "arguments": sys.argv[1:],
     }
     parser = cascade_parser(bundle, config or (), overrides)
-    outcomes = parser.get_parsed_content("evaluator").run()
+    outcomes = instantiate(parser, "evaluator").run()
     print_summary(outcomes, out)
     raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nephro_monai.engine.bundles import (
     bundle_root,
     find_bundle,
+    instantiate,
     list_bundles,
     parse_overrides,
     read_configs,
@@ -26,6 +27,7 @@ __all__ = [
     "find_bundle",
     "git_revision",
     "install_weights",
+    "instantiate",
     "list_bundles",
     "load_bundle_network",
     "load_cascade",

@@ -9,9 +9,17 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from nephro_monai.errors import BundleError
+from nephro_monai.errors import BundleError, NephroError
 
-__all__ = ["bundle_root", "find_bundle", "list_bundles", "parse_overrides", "read_configs", "read_metadata"]
+__all__ = [
+    "bundle_root",
+    "find_bundle",
+    "instantiate",
+    "list_bundles",
+    "parse_overrides",
+    "read_configs",
+    "read_metadata",
+]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -121,3 +129,21 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             overrides[key] = value
     return overrides
+
+
+def instantiate(parser: ConfigParser, key: str) -> Any:
+    """The object behind an id; an error of ours inside comes out as it is, not wrapped by MONAI's parser.
+
+    Raises:
+        NephroError: Whatever of ours was raised while the object was made.
+        RuntimeError: If it cannot be made for another reason.
+    """
+    try:
+        return parser.get_parsed_content(key)
+    except RuntimeError as error:
+        inner: BaseException | None = error
+        while inner is not None and not isinstance(inner, NephroError):
+            inner = inner.__cause__
+        if inner is None:
+            raise
+        raise inner from None

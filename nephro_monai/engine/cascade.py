@@ -9,7 +9,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
-from nephro_monai.engine.bundles import read_configs
+from nephro_monai.engine.bundles import instantiate, read_configs
 from nephro_monai.errors import BundleError
 
 __all__ = ["DEFAULT_CASCADE", "cascade_parser", "load_cascade"]
@@ -61,5 +61,5 @@ def load_cascade(
         WeightsError: If weights are missing or altered.
     """
     parser = cascade_parser(bundle, configs, {"device_name": device, **(overrides or {})})
-    journey: Compose = parser.get_parsed_content("inferer")
+    journey: Compose = instantiate(parser, "inferer")
     return journey

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nephro_monai.engine.bundles import find_bundle, read_configs, read_metadata
+from nephro_monai.engine.bundles import find_bundle, instantiate, read_configs, read_metadata
 from nephro_monai.errors import BundleError, OutputError, WeightsError
 from nephro_monai.io.atomic import atomic_path
 
@@ -121,7 +121,7 @@ def load_bundle_network(
             "Restore it from the package, or register new weights with `nephro install-weights`."
         )
     parser = read_configs(root, configs, overrides)
-    network = parser.get_parsed_content("network_def")
+    network = instantiate(parser, "network_def")
     if not isinstance(network, torch.nn.Module):
         raise BundleError(f"network_def of {root.name} is {type(network).__name__}, not a torch module.")
     load_weights(network, path)

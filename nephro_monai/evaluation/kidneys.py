@@ -36,6 +36,8 @@ def kidneys_found(prediction: np.ndarray, truth: np.ndarray, spacing_mm: tuple[f
     margin = [round(_MARGIN_MM / s) for s in spacing_mm]
     inside = _grown(_bounds(truth > 0), margin, truth.shape)
     prediction, truth = prediction[inside] > 0, truth[inside] > 0
+    if not truth.size:
+        return 0, 0
     components, count = ndimage.label(truth, ndimage.generate_binary_structure(3, 3))
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
     order = [i + 1 for i in np.argsort(sizes)[::-1][:_MOST_KIDNEYS] if sizes[i] >= _SMALLEST_SHARE * sizes.max()]

@@ -85,9 +85,10 @@ def print_table(rows: Sequence[CaseMetrics], summary: dict[str, Any], console: C
     """
     console = console or Console()
     table = Table(title="Predictions and truth", title_justify="left")
-    columns = ("case", "truth", "verdict", "kidney Dice", "tumor Dice", "kidneys found", "tumor ml", "seconds")
-    for name in columns:
-        table.add_column(name, justify="left" if name in columns[:3] else "right")
+    for name in ("case", "truth", "verdict"):
+        table.add_column(name, no_wrap=True)
+    for name in ("kidney Dice", "tumor Dice", "kidneys found", "tumor ml", "seconds"):
+        table.add_column(name, justify="right")
     for row in rows:
         verdict = row.verdict or ("" if row.status == "done" else row.status)
         table.add_row(

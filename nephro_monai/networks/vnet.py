@@ -74,17 +74,16 @@ class VNet(nn.Module):
         Raises:
             ValueError: If a spatial extent is no multiple of 16.
         """
-        for extent in image.shape[2:]:
-            if extent % _STRIDE != 0:
-                raise ValueError(
-                    f"VNet halves the volume four times, so every extent must be a multiple of {_STRIDE}; "
-                    f"got {list(image.shape[2:])}. Pad the volume or use a sliding window whose roi_size fits."
-                )
+        if not torch.jit.is_scripting():
+            self._check_extents(image)
         out1 = self.in_tr(image)
         out2 = self.down_tr32(out1)
         out4 = self.down_tr64(out2)
         out8 = self.down_tr128(out4)
-        deepest = self.down_tr256(out8) if torch.jit.is_scripting() else self._deepest(out8)
+        if torch.jit.is_scripting():
+            deepest = self.down_tr256(out8)
+        else:
+            deepest = self._deepest(out8)
         decoded = self.up_tr256(deepest, out8)
         decoded = self.up_tr128(decoded, out4)
         decoded = self.up_tr64(decoded, out2)
@@ -102,3 +101,12 @@ class VNet(nn.Module):
             return self.down_tr256(features)
         with torch.autocast(features.device.type, enabled=False):
             return self.down_tr256(features.float())
+
+    @torch.jit.unused
+    def _check_extents(self, image: torch.Tensor) -> None:
+        for extent in image.shape[2:]:
+            if extent % _STRIDE != 0:
+                raise ValueError(
+                    f"VNet halves the volume four times, so every extent must be a multiple of {_STRIDE}; "
+                    f"got {list(image.shape[2:])}. Pad the volume or use a sliding window whose roi_size fits."
+                )

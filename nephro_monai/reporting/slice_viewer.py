@@ -26,7 +26,7 @@ WINDOWS_HU: dict[str, tuple[float, float]] = {
 """Windows the page offers, the first one at the start."""
 
 _LONGEST_PIXELS = 384
-_PICTURE_BYTES = 3_000_000
+_PICTURE_BYTES = 2_600_000
 _QUALITIES = (85, 78, 70, 60, 50, 40)
 
 

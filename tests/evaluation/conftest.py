@@ -42,7 +42,8 @@ def data(tmp_path: Path) -> Path:
         save(folder / name / "segmentation.nii.gz", label_map(tumor=malignant is not None))
         phantom = {"source_label_case": "case_00120" if i < 2 else None}
         size = None if malignant is None else 1.5 + 3 * i
-        records.append({"case_id": name, "malignant": malignant, "radiographic_size": size, "synthetic": True, "phantom": phantom})  # fmt: skip
+        record = {"case_id": name, "malignant": malignant, "radiographic_size": size}
+        records.append({**record, "synthetic": True, "phantom": phantom})
     (folder / "kits.json").write_text(json.dumps(records))
     return folder
 

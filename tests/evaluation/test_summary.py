@@ -12,14 +12,16 @@ COHORT = Cohort(Path("data"), ())
 
 
 def _row(case: str, **values: object) -> CaseMetrics:
-    base = dict(status="done", kidney_dice=0.9, tumor_dice=0.5, composite=0.7, kidneys=2, kidneys_found=2, tumor_ml=5.0,
-                predicted_tumor_ml=4.0, diameter_mm=30.0, tumor_found=True, malignant=True, verdict="malignant",
-                probability=0.9)  # fmt: skip
+    base = {
+        "status": "done", "kidney_dice": 0.9, "tumor_dice": 0.5, "composite": 0.7, "kidneys": 2, "kidneys_found": 2,
+        "tumor_ml": 5.0, "predicted_tumor_ml": 4.0, "diameter_mm": 30.0, "tumor_found": True, "malignant": True,
+        "verdict": "malignant", "probability": 0.9,
+    }  # fmt: skip
     return CaseMetrics(case, **{**base, **values})
 
 
 def test_means_with_their_n():
-    free = dict(tumor_ml=0.0, tumor_found=None, malignant=None, diameter_mm=None)
+    free = {"tumor_ml": 0.0, "tumor_found": None, "malignant": None, "diameter_mm": None}
     rows = [
         _row("a"),
         _row("b", kidney_dice=0.7, kidneys_found=1, tumor_found=False, verdict="missed", diameter_mm=70.0),
@@ -46,8 +48,9 @@ def test_means_with_their_n():
 
 
 def test_a_failed_case_counts_as_wrong():
-    failed = _row("b", status="failed", kidney_dice=0.0, tumor_dice=0.0, composite=0.0, kidneys_found=0,
-                  tumor_found=False, predicted_tumor_ml=None, verdict=None, probability=None, malignant=False)  # fmt: skip
+    nothing = {"kidney_dice": 0.0, "tumor_dice": 0.0, "composite": 0.0, "kidneys_found": 0, "tumor_found": False}
+    unknown = {"predicted_tumor_ml": None, "verdict": None, "probability": None}
+    failed = _row("b", status="failed", malignant=False, **nothing, **unknown)
     summary = summarize([_row("a"), failed], COHORT)
     assert summary["kidney_dice"]["mean"] == pytest.approx(0.45)
     assert summary["malignancy"]["balanced_accuracy"] == 0.5

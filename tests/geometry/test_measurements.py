@@ -21,9 +21,12 @@ MIDLINE = 74.5
 
 
 def _ellipsoid(center_mm, radii_mm, shape=SHAPE, affine=AFFINE):
-    grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)
-    world = grid @ affine[:3, :3].T + affine[:3, 3]
-    return (((world - center_mm) / radii_mm) ** 2).sum(-1) <= 1
+    x, y, z = np.ogrid[tuple(slice(n) for n in shape)]
+    offset = affine[:3, 3] - center_mm
+    distances = [
+        (row[0] * x + row[1] * y + row[2] * z + o) / r for row, o, r in zip(affine[:3], offset, radii_mm, strict=True)
+    ]
+    return sum(distance**2 for distance in distances) <= 1
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def _labeled(shape=(120, 110, 30), affine=None):
     labels = np.zeros(shape, np.uint8)
     grid = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) * np.array([0.7, 0.9, 3.0])
     labels[((grid - (30, 45, 40)) ** 2).sum(-1) < 18**2] = 2
-    labels[((grid - (65, 70, 60)) ** 2).sum(-1) < 8**2] = 2
+    labels[((grid - (65, 70, 75)) ** 2).sum(-1) < 8**2] = 2
     image = _smooth(shape).astype(np.float32)
     return torch.from_numpy(image)[None], torch.from_numpy(labels)[None], affine
 

@@ -18,10 +18,10 @@ def measured_case() -> dict[str, Any]:
     shape, spacing = (160, 120, 40), np.array([2.0, 2.0, 3.0])
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = (-160, -120, 50)
-    world = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) * spacing + affine[:3, 3]
+    world = [axis * s + o for axis, s, o in zip(np.ogrid[:160, :120, :40], spacing, affine[:3, 3], strict=True)]
 
     def ball(center: tuple[float, ...], radii: tuple[float, ...]) -> np.ndarray:
-        return (((world - center) / radii) ** 2).sum(-1) <= 1
+        return sum(((w - c) / r) ** 2 for w, c, r in zip(world, center, radii, strict=True)) <= 1
 
     labels = np.zeros(shape, np.uint8)
     labels[ball((60, 0, 110), (28, 28, 50))] = 1
