@@ -46,7 +46,7 @@ test-slow: $(STAMP) ## the slow tests (a fresh installation among them)
 
 demo: $(STAMP) ## three synthetic scans through the whole cascade, into out/demo
 	rm -rf out/demo
-	$(BIN)/nephro phantom --out out/demo/scans --cases 3 --kind malignant --kind benign --kind none --seed 1
+	$(BIN)/nephro phantom --out out/demo/scans --cases 3 --kind malignant --kind benign --kind none --seed 1 --workers $(WORKERS)
 	$(BIN)/nephro predict out/demo/scans --out out/demo/results --device $(DEVICE)
 	$(BIN)/nephro evaluate out/demo/results --data out/demo/scans --out out/demo/evaluation
 
@@ -54,7 +54,7 @@ evaluate-phantom: $(STAMP) ## the README's figures: 20 synthetic cases around la
 	rm -rf out/evaluate-phantom
 	labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
 	if [ ! -d "$(KITS19)" ]; then labels=(); echo "No label maps in $(KITS19): the cases have procedural anatomy instead. KITS19=DIR names another folder."; fi; \
-	$(BIN)/nephro phantom --out out/evaluate-phantom/scans --cases 20 --seed 20 $${labels[@]+"$${labels[@]}"}
+	$(BIN)/nephro phantom --out out/evaluate-phantom/scans --cases 20 --seed 20 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}
 	$(BIN)/nephro predict out/evaluate-phantom/scans --out out/evaluate-phantom/results --device $(DEVICE)
 	$(BIN)/nephro evaluate out/evaluate-phantom/results --data out/evaluate-phantom/scans --out out/evaluate-phantom/evaluation
 
@@ -62,7 +62,7 @@ TRAINED := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet ct_
 
 weights: $(STAMP) ## make the weights that ship once more (hours; DEVICE=cuda where there is one)
 	@test -d "$(KITS19)" || { echo "No label maps in $(KITS19): KITS19=DIR names the folder with KiTS19's case_*/segmentation.nii.gz."; exit 2; }
-	$(BIN)/nephro phantom --out runs/cohort --cases 160 --seed 7 --labels "$(KITS19)" --exclude-cases $(HELD_OUT) --shape 96 256 256 --tissues
+	$(BIN)/nephro phantom --out runs/cohort --cases 160 --seed 7 --labels "$(KITS19)" --exclude-cases $(HELD_OUT) --shape 96 256 256 --tissues --workers $(WORKERS)
 	for bundle in $(TRAINED); do \
 	  $(BIN)/nephro train "$$bundle" --data runs/cohort --out "runs/$$bundle" --device $(DEVICE) --resume; \
 	  $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; \

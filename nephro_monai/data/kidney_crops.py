@@ -38,9 +38,9 @@ class CropSettings:
         seed: Of the places of the crops without a kidney.
     """
 
-    spacing_mm: tuple[float, float, float] = (1.5, 1.5, 3.0)
+    spacing_mm: tuple[float, float, float] = (2.0, 2.0, 3.0)
     margin_mm: float = 40.0
-    minimum_shape: tuple[int, int, int] = (64, 64, 32)
+    minimum_shape: tuple[int, int, int] = (48, 48, 32)
     smallest_kidney_ml: float = 5.0
     negative_share: float = 0.25
     seed: int = 0

@@ -74,7 +74,7 @@ class ReproducibleDataset(Dataset):
         super().__init__(data=data, transform=transform)
         self.seed = seed
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: int) -> Any:  # type: ignore[override] # slices have no draw
         """The transformed item of one draw."""
         draw, item = divmod(int(index), len(self.data))
         if isinstance(self.transform, Randomizable):

@@ -26,9 +26,11 @@ def print_summary(outcomes: Sequence[CaseOutcome], output_dir: Path, console: Co
         console: Where to print; standard output by default.
     """
     console = console or Console()
-    table = Table(title="Cases", caption=f"{DISCLAIMER} Results: {output_dir}")
-    for name in ("case", "verdict", "kidneys ml", "tumors", "largest mm", "p(malignant)", "seconds", "reason"):
-        table.add_column(name, justify="left" if name in ("case", "verdict", "reason") else "right")
+    caption = f"mm: largest tumor's diameter; p: mean probability of malignant. {DISCLAIMER} Results: {output_dir}"
+    table = Table(title="Cases", caption=caption)
+    for name in ("case", "verdict", "kidneys ml", "tumors", "mm", "p", "s", "reason"):
+        text = name in ("case", "verdict", "reason")
+        table.add_column(name, justify="left" if text else "right", no_wrap=name in ("case", "verdict"))
     for outcome in outcomes:
         row = summary_row(outcome)
         verdict = row["verdict"] if outcome.status != "failed" else "failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -65,7 +65,8 @@ class _Component:
 
     Attributes:
         edges: x1, y1, x2, y2 in pixels, and the half-open range of slices.
-        volume: Sum of score times area over the boxes.
+        volume: Sum of the areas of the boxes, in pixels.
+        weight: The same with each area times its score; the order of the candidates.
         evidence: Sum of the best score per slice.
         best: Best score.
         slices: Slices with a box.
@@ -73,6 +74,7 @@ class _Component:
 
     edges: tuple[float, float, float, float, int, int]
     volume: float
+    weight: float
     evidence: float
     best: float
     slices: int
@@ -92,10 +94,10 @@ def merge_slice_boxes(
     """Kidney boxes of a scan.
 
     The middles of the boxes are painted into a volume, a gap of one slice is closed, and the 3-D components are the
-    candidates. The largest is a kidney; the second is the largest one on the other side of the body. If it is more
-    than three times smaller, only one kidney is there or both are merged, as the paper has it, unless the detector is
-    sure of it (a deviation: beside a huge tumor the healthy kidney is that much smaller). The largest width, height
-    and length over its slices, and a margin, give each kidney's box.
+    candidates, ordered by size times score. The first is a kidney; the second is the first one on the other side of
+    the body. If it is more than three times smaller, only one kidney is there or both are merged, as the paper has
+    it, unless the detector is sure of it (a deviation: beside a huge tumor the healthy kidney is that much smaller).
+    The largest width, height and length over its slices, and a margin, give each kidney's box.
 
     Args:
         detections: One per slice of the frame, from inferior to superior.
@@ -104,7 +106,7 @@ def merge_slice_boxes(
         settings: None for the defaults.
 
     Returns:
-        No, one or two boxes in voxels of the R-A-S scan, the larger component first.
+        No, one or two boxes in voxels of the R-A-S scan, the larger and surer component first.
 
     Raises:
         ValueError: If there is not one entry per slice.
@@ -154,7 +156,7 @@ def edges_to_box(
 
 
 def _components(detections: Sequence[SliceDetections], size: int, settings: MergeSettings) -> list[_Component]:
-    """Candidates, largest first."""
+    """Candidates, the largest and surest first."""
     painted = np.zeros((len(detections), size, size), dtype=bool)
     kept: list[tuple[int, np.ndarray, float]] = []
     for index, found in enumerate(detections):
@@ -170,7 +172,7 @@ def _components(detections: Sequence[SliceDetections], size: int, settings: Merg
     for index, box, score in kept:
         x1, y1, x2, y2 = _core(box, settings.core, size)
         members.setdefault(int(labels[index, (y1 + y2) // 2, (x1 + x2) // 2]), []).append((index, box, score))
-    return sorted((_component(m, settings) for m in members.values()), key=lambda c: -c.volume)
+    return sorted((_component(m, settings) for m in members.values()), key=lambda c: -c.weight)
 
 
 def _core(box: np.ndarray, share: float, size: int) -> tuple[int, int, int, int]:
@@ -190,6 +192,7 @@ def _component(members: list[tuple[int, np.ndarray, float]], settings: MergeSett
     for index, _, score in members:
         per_slice[index] = max(per_slice.get(index, 0.0), score)
     sized = [(index, box) for index, box, score in members if score >= settings.size_score * best]
+    areas = [float((box[2] - box[0]) * (box[3] - box[1])) for _, box, _ in members]
     boxes = np.stack([box for _, box in sized])
     indices = [index for index, _ in sized]
     return _Component(
@@ -201,7 +204,8 @@ def _component(members: list[tuple[int, np.ndarray, float]], settings: MergeSett
             min(indices),
             max(indices) + 1,
         ),
-        volume=float(sum(s * (b[2] - b[0]) * (b[3] - b[1]) for _, b, s in members)),
+        volume=float(sum(areas)),
+        weight=float(sum(area * score for area, (_, _, score) in zip(areas, members, strict=True))),
         evidence=sum(per_slice.values()),
         best=best,
         slices=len(per_slice),
@@ -236,4 +240,4 @@ def _with_companions(
         )
         if max(gaps_mm) <= settings.companion_mm and other.best >= kidney.best / 2:
             x1, y1, x2, y2, z1, z2 = min(x1, a1), min(y1, b1), max(x2, a2), max(y2, b2), min(z1, c1), max(z2, c2)
-    return _Component((x1, y1, x2, y2, z1, z2), kidney.volume, kidney.evidence, kidney.best, kidney.slices)
+    return replace(kidney, edges=(x1, y1, x2, y2, z1, z2))

@@ -49,7 +49,7 @@ class VNet(nn.Module):
             )
         activation = ("elu", {"inplace": True}) if act == "elu" else act
         skip_only = (None, dropout_up[1])
-        up = tuple(dropout_up)
+        up = (dropout_up[0], dropout_up[1])
         dims, w = spatial_dims, width
         self.in_tr = InputTransition(dims, in_channels, w, activation)
         self.down_tr32 = DownTransition(dims, w, 1, activation)
@@ -80,7 +80,7 @@ class VNet(nn.Module):
         out2 = self.down_tr32(out1)
         out4 = self.down_tr64(out2)
         out8 = self.down_tr128(out4)
-        if torch.jit.is_scripting():
+        if torch.jit.is_scripting():  # noqa: SIM108 - TorchScript leaves branches out of if statements only
             deepest = self.down_tr256(out8)
         else:
             deepest = self._deepest(out8)

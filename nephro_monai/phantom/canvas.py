@@ -159,18 +159,19 @@ class Canvas:
         if bounds is None:
             return None
         distance = np.full(tuple(b.stop - b.start for b in bounds), margin, np.float32)
-        for point, radius in zip(points, radii, strict=True):
-            span = np.array([margin + slab, margin, margin]) + radius
-            inner = self.grid.bounds(point - span, point + span)
-            if inner is None:
-                continue
-            z, y, x = self.grid.local(inner, point)
-            z, y, x = self.grid.local(inner, point)
-            # Thin vessels must not fall between thick slices: a slice sees half of its neighborhood.
+        axes = [axis[b] for axis, b in zip(self.grid.axes, bounds, strict=True)]
+        starts, stops = (
+            np.stack([np.searchsorted(a, edge[:, k], side) for k, a in enumerate(axes)], axis=1)
+            for edge, side in ((points - reach, "left"), (points + reach, "right"))
+        )
+        for point, radius, start, stop in zip(points, radii, starts, stops, strict=True):
+            window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+            z, y, x = (a[w] - np.float32(p) for a, w, p in zip(axes, window, point, strict=True))
+            # Thin vessels must not fall between thick slices: a slice sees a part of its neighborhood.
             z = np.maximum(np.abs(z) - slab, 0)
-            window = tuple(slice(i.start - b.start, i.stop - b.start) for i, b in zip(inner, bounds, strict=True))
             view = distance[window]
-            np.minimum(view, np.sqrt(z * z + y * y + x * x) - np.float32(radius), out=view)
+            square = (z * z)[:, None, None] + (y * y)[:, None] + x * x
+            np.minimum(view, np.sqrt(square) - np.float32(radius), out=view)
         return bounds, distance
 
     def paint(

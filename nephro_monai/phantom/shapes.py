@@ -237,5 +237,9 @@ def hull_depth(shapes: Shapes, closing_mm: float) -> Floats:
     A closing by distance: everything within `closing_mm` of the kidney, minus what lies as close to the outside.
     """
     near = shapes.kidney < closing_mm
-    inside = ndimage.distance_transform_edt(np.pad(near, 1), sampling=shapes.spacing)[1:-1, 1:-1, 1:-1]
-    return np.asarray(inside - closing_mm, dtype=np.float32)
+    depth = np.full(near.shape, -closing_mm, np.float32)
+    if near.any():
+        box = ndimage.find_objects(near.astype(np.uint8))[0]
+        inside = ndimage.distance_transform_edt(np.pad(near[box], 1), sampling=shapes.spacing)
+        depth[box] += inside[1:-1, 1:-1, 1:-1].astype(np.float32)
+    return depth

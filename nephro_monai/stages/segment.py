@@ -41,9 +41,9 @@ class SegmentSettings:
         bfloat16: None uses bfloat16 where the hardware has it; True or False decides by hand.
     """
 
-    spacing_mm: tuple[float, float, float] = (1.5, 1.5, 3.0)
+    spacing_mm: tuple[float, float, float] = (2.0, 2.0, 3.0)
     window_hu: tuple[float, float] = SEGMENTATION_WINDOW_HU
-    roi_size: tuple[int, int, int] = (64, 64, 32)
+    roi_size: tuple[int, int, int] = (48, 48, 32)
     overlap: float = 0.5
     batch_size: int = 2
     smallest_kidney_ml: float = 2.0
@@ -212,7 +212,7 @@ def _prepared(network: Callable[..., torch.Tensor], device: torch.device) -> Cal
     """A module in evaluation mode on the device, its kernels in channels-last order; other callables as they are."""
     if not isinstance(network, nn.Module):
         return network
-    return network.eval().to(device=device, memory_format=torch.channels_last_3d)
+    return network.eval().to(device).to(memory_format=torch.channels_last_3d)
 
 
 def _keep_regions(probabilities: torch.Tensor, regions: int, smallest_voxels: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
@@ -38,7 +38,8 @@ class SaveNetworkWeights(Callback):
         """Writes the weights (rank 0 only)."""
         if not trainer.is_global_zero:
             return
-        state = {key: self._stored(value) for key, value in pl_module.network.state_dict().items()}
+        network = cast("torch.nn.Module", pl_module.network)
+        state = {key: self._stored(value) for key, value in network.state_dict().items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(self.path) as temporary:
             torch.save(state, temporary)
@@ -98,9 +99,10 @@ class CosineSchedule(Callback):
 
     def _progress(self, trainer: pl.Trainer) -> float:
         done = trainer.global_step / self._steps if math.isfinite(self._steps) and self._steps > 0 else 0.0
-        timers = [c for c in trainer.callbacks if isinstance(c, Timer) and c._duration]
-        for timer in timers:
-            done = max(done, timer.time_elapsed() / timer._duration)
+        for timer in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(timer, Timer) and (left := timer.time_remaining()) is not None:
+                elapsed = timer.time_elapsed()
+                done = max(done, elapsed / max(elapsed + left, 1e-9))
         return min(1.0, done)
 
 

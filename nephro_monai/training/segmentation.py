@@ -78,7 +78,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs the mean Dice of each class."""
-        per_class = self.val_dice.aggregate()
+        per_class = torch.as_tensor(self.val_dice.aggregate())
         self.val_dice.reset()
         names = [LABEL_NAMES.get(index, str(index)) for index in range(1, 1 + len(per_class))]
         for name, value in zip(names, per_class, strict=True):

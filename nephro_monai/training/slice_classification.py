@@ -35,11 +35,10 @@ class SliceClassificationModule(pl.LightningModule):
         network: To train.
         colorizer: Frozen; see `stages.colorize_slices`.
         augmentation: Random variants; its `size` is that of the tumor slices in inference.
-        class_weights: Loss weight of benign and malignant slices. The paper weights malignant with 0.1 because its data
-            holds 6.6 malignant slices per benign one.
-        label_smoothing: Of the cross-entropy.
+        loss: Called with (logits, label); cross-entropy with class weights in the paper.
         learning_rate: Highest learning rate of AdamW.
         weight_decay: (of the two dense layers, of everything else); the paper regularizes the dense layers with L2.
+        size: Rows and columns of the colored slices.
     """
 
     def __init__(
@@ -47,19 +46,20 @@ class SliceClassificationModule(pl.LightningModule):
         network: SliceClassifier,
         colorizer: Callable[[torch.Tensor], torch.Tensor],
         augmentation: SliceAugmentation,
-        class_weights: Sequence[float] = (1.0, 1.0),
-        label_smoothing: float = 0.05,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         learning_rate: float = 1e-3,
         weight_decay: tuple[float, float] = (0.02, 0.001),
+        size: int = 256,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         # In a tuple, so that Lightning neither trains nor checkpoints it.
         self._frozen = (colorizer.eval() if isinstance(colorizer, nn.Module) else colorizer,)
         self.augmentation = augmentation
-        self.loss = nn.CrossEntropyLoss(torch.tensor(list(class_weights)), label_smoothing=label_smoothing)
+        self.loss = loss
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.size = size
         self._seen: list[tuple[list[str], torch.Tensor, torch.Tensor]] = []
 
     def on_fit_start(self) -> None:
@@ -70,7 +70,7 @@ class SliceClassificationModule(pl.LightningModule):
     def forward(self, hu: torch.Tensor) -> torch.Tensor:
         """Logits (B, 2) of slices in HU."""
         with torch.no_grad():
-            colored = colorize_slices(hu, self._frozen[0], COLORIZATION_WINDOW_HU)
+            colored = colorize_slices(hu, self._frozen[0], COLORIZATION_WINDOW_HU, self.size)
         return self.network(colored.contiguous(memory_format=torch.channels_last)).float()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:

@@ -27,7 +27,7 @@ class BlobDetector(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         self.seen.append(tuple(images.shape))
-        assert 0 <= float(images.min())
+        assert float(images.min()) >= 0
         assert float(images.max()) <= 1
         columns = torch.zeros(len(images), 6, 8)
         for b, image in enumerate(images[:, 0].numpy()):

@@ -127,6 +127,7 @@ def test_schedule_follows_the_clock_when_time_runs_out_first(monkeypatch):
     schedule = CosineSchedule(warmup_fraction=0.0, final_fraction=0.0)
     timer = Timer(timedelta(minutes=10))
     monkeypatch.setattr(timer, "time_elapsed", lambda stage="train": 300.0)
+    monkeypatch.setattr(timer, "time_remaining", lambda stage="train": 300.0)
 
     class Trainer:
         callbacks = (timer,)

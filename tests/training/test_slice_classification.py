@@ -1,0 +1,95 @@
+"""The slice classification module learns a separable toy, and scores patients by vote."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from nephro_monai.networks.colorization_cic import ColorfulColorizer
+from nephro_monai.networks.slice_classifier import SliceClassifier
+from nephro_monai.stages.colorize import GrayColorizer, LearnedColorizer
+from nephro_monai.training.slice_augmentation import SliceAugmentation
+from nephro_monai.training.slice_classification import SliceClassificationModule, patient_scores
+
+TINY = {"name": "densenet", "init_features": 4, "growth_rate": 4, "block_config": [1, 1]}
+
+
+def _module(colorizer: torch.nn.Module | None = None) -> SliceClassificationModule:
+    torch.manual_seed(0)
+    return SliceClassificationModule(
+        SliceClassifier(TINY, head_features=8),
+        colorizer or GrayColorizer(),
+        SliceAugmentation(size=26, shift=2.0),
+        torch.nn.CrossEntropyLoss(),
+        learning_rate=1e-2,
+        size=64,
+    )
+
+
+def _slices() -> list[dict]:
+    """Bright tumors are malignant here."""
+    generator = torch.Generator().manual_seed(0)
+    items = []
+    for index in range(16):
+        hu = torch.zeros(1, 36, 36) + 10 * torch.randn(1, 36, 36, generator=generator)
+        hu[:, 10:26, 10:26] += 150.0 if index % 2 else 20.0
+        items.append(
+            {"image": hu.round().short(), "label": index % 2, "case": f"case_{index // 2 % 4 * 2 + index % 2}"}
+        )
+    return items
+
+
+def _trainer(tmp_path, epochs: int) -> pl.Trainer:
+    return pl.Trainer(
+        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, check_val_every_n_epoch=epochs, default_root_dir=tmp_path,
+    )  # fmt: skip
+
+
+def test_the_loss_falls_on_separable_slices(tmp_path) -> None:
+    module = _module()
+    losses = []
+    record = module.training_step
+    module.training_step = lambda *args: losses.append(record(*args)) or losses[-1]
+    loader = DataLoader(_slices(), batch_size=8, shuffle=True)
+    trainer = _trainer(tmp_path, 15)
+    trainer.fit(module, loader, DataLoader(_slices(), batch_size=8))
+    values = [float(loss.detach()) for loss in losses]
+    assert np.mean(values[-4:]) < 0.5 * np.mean(values[:4])
+    assert trainer.logged_metrics["val_patient_balanced_accuracy"] == 1.0
+    assert trainer.logged_metrics["val_slice_auc"] > 0.95
+
+
+def test_the_colorizer_stays_frozen_and_out_of_the_checkpoint(tmp_path) -> None:
+    colorizer = LearnedColorizer(ColorfulColorizer(width=2, bins=12))
+    module = _module(colorizer)
+    before = {key: value.clone() for key, value in colorizer.state_dict().items()}
+    _trainer(tmp_path, 1).fit(module, DataLoader(_slices(), batch_size=8), DataLoader(_slices(), batch_size=8))
+    assert all(torch.equal(value, before[key]) for key, value in colorizer.state_dict().items())
+    assert not colorizer.training
+    assert all(key.startswith("network.") for key in module.state_dict())
+
+
+def test_only_the_dense_layers_are_regularized_strongly() -> None:
+    module = _module()
+    dense, others, norms = module.configure_optimizers().param_groups
+    assert {id(p) for p in dense["params"]} == {id(layer.weight) for layer in module.network.dense_layers()}
+    assert (dense["weight_decay"], others["weight_decay"], norms["weight_decay"]) == (0.02, 0.001, 0.0)
+    counted = sum(len(group["params"]) for group in (dense, others, norms))
+    assert counted == len(list(module.network.parameters()))
+
+
+def test_patients_are_scored_by_majority() -> None:
+    cases = ["a", "a", "a", "b", "b", "c"]
+    probabilities = np.array([0.9, 0.8, 0.2, 0.7, 0.1, 0.3])
+    scores = patient_scores(cases, probabilities, np.array([1, 1, 1, 0, 0, 0]))
+    assert scores["patient_balanced_accuracy"] == pytest.approx((1 + 0.5) / 2)  # b's vote is tied: wrong
+    assert scores["slice_balanced_accuracy"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert scores["slice_auc"] == pytest.approx(7 / 9)
+
+
+def test_one_class_gives_no_score() -> None:
+    assert patient_scores(["a", "b"], np.array([0.2, 0.9]), np.array([1, 1])) == {}
