@@ -143,6 +143,14 @@ def provenance(networks: Mapping[str, torch.nn.Module] | torch.nn.ModuleDict) ->
     }
 
 
+def _halved(value: torch.Tensor) -> torch.Tensor:
+    """A tensor in half precision; as it is where that would overflow (running variances can)."""
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    return half if torch.isfinite(half).all() else value
+
+
 def install_weights(trained: Path, bundle: str | Path, name: str = "model.pt", half: bool = True) -> Path:
     """Puts trained weights into a bundle, in half precision, and lists their checksum.
 
@@ -150,24 +158,24 @@ def install_weights(trained: Path, bundle: str | Path, name: str = "model.pt", h
         trained: A `state_dict` as training writes it, or the run's folder with `model.pt` in it.
         bundle: Name or path of the bundle.
         name: File name inside the bundle's `models/`.
-        half: Whether floating-point tensors are stored in half precision.
+        half: Whether floating-point tensors are stored in half precision (where their values allow it).
 
     Returns:
         The installed file.
 
     Raises:
-        WeightsError: If the file is missing, unreadable, or holds values that half precision cannot.
+        WeightsError: If the file is missing, unreadable, or holds values that are not finite.
         OutputError: If the bundle's folder cannot be written.
     """
     source = trained / "model.pt" if trained.is_dir() else trained
     if not source.is_file():
         raise WeightsError(f"No trained weights at {source}. Give the folder that `nephro train` wrote.")
     state = torch.load(source, map_location="cpu", weights_only=True)
-    if half:
-        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     broken = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
     if broken:
         raise WeightsError(f"{source} holds values that are not finite in {', '.join(broken[:3])}; train again.")
+    if half:
+        state = {k: _halved(v) for k, v in state.items()}
     models = find_bundle(bundle) / "models"
     try:
         models.mkdir(exist_ok=True)

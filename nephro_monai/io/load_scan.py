@@ -80,6 +80,7 @@ def load_scan(path: str | Path) -> tuple[MetaTensor, Scan]:
     raw = _read(path)
     _check_finite(raw.array, path)
     image = _oriented(raw)
+    image.meta["filename_or_obj"] = str(path)  # where MONAI's own writers look for the name
     sizes = tuple(image.shape[1:])
     if min(sizes[:2]) < _MIN_PIXELS or sizes[2] < _MIN_SLICES:
         raise ScanError(

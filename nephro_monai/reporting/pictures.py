@@ -24,7 +24,7 @@ def fitted_size(shape: tuple[int, int], spacing_mm: tuple[float, float], longest
 
     Args:
         shape: Rows and columns of the slice.
-        spacing_mm: Of rows and columns.
+        spacing_mm: Pixel size from row to row and from column to column.
         longest_pixels: Limit for the longer side.
     """
     height_mm, width_mm = shape[0] * spacing_mm[0], shape[1] * spacing_mm[1]

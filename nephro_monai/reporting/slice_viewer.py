@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from nephro_monai.constants import BACKGROUND, COLORIZATION_WINDOW_HU, TUMOR
 from nephro_monai.reporting.case_view import CaseView
@@ -26,6 +27,8 @@ WINDOWS_HU: dict[str, tuple[float, float]] = {
 """Windows the page offers, the first one at the start."""
 
 _LONGEST_PIXELS = 384
+_AIR_HU = -300.0
+_COARSE = 4
 _PICTURE_BYTES = 2_600_000
 _QUALITIES = (85, 78, 70, 60, 50, 40)
 
@@ -42,7 +45,7 @@ class SliceViewer:
         width: Picture width in pixels.
         height: Picture height in pixels.
         view_box: SVG viewBox of the outlines.
-        tumors: Per tumor: its name, slice range and where its name stands (outline units).
+        tumors: Per tumor: its name, slice range and where its name stands (percent of width and height).
     """
 
     slices: list[dict[str, Any]]
@@ -75,35 +78,66 @@ def build_viewer(view: CaseView, wanted: list[int], maximum: int = 120) -> Slice
     """
     marked, _ = view.marked_slices()
     indices = choose_slices(view.shape[2], marked, wanted, maximum)
-    size = fitted_size((view.shape[1], view.shape[0]), (view.spacing_mm[1], view.spacing_mm[0]), _LONGEST_PIXELS)
-    has_label = set(marked)
+    window = _body_window(view, indices)
+    shape = window[0].stop - window[0].start, window[1].stop - window[1].start
+    size = fitted_size(shape, (view.spacing_mm[1], view.spacing_mm[0]), _LONGEST_PIXELS)
     start = _start(view, marked)
-    quality = _quality(view, start, size, len(indices))
-    slices = [_entry(view, z, size, quality, z in has_label) for z in indices]
-    viewer = SliceViewer(
-        slices=slices, scan_slices=view.shape[2], start=0, width=size[0], height=size[1],
-        view_box=f"0 0 {view.shape[0] * SVG_UNITS_PER_PIXEL} {view.shape[1] * SVG_UNITS_PER_PIXEL}",
-        tumors=_tumor_names(view),
-    )  # fmt: skip
-    return SliceViewer(**{**vars(viewer), "start": viewer.nearest(start)})
+    picture = _Picture(window, size, _quality(view, start, window, size, len(indices)))
+    has_label = set(marked)
+    slices = [_entry(view, z, picture, z in has_label) for z in indices]
+    origin_and_extent = (window[1].start, window[0].start, shape[1], shape[0])
+    return SliceViewer(
+        slices=slices,
+        scan_slices=view.shape[2],
+        start=int(np.argmin([abs(z - start) for z in indices])),
+        width=size[0],
+        height=size[1],
+        view_box=" ".join(str(n * SVG_UNITS_PER_PIXEL) for n in origin_and_extent),
+        tumors=_tumor_names(view, window),
+    )
 
 
-def _entry(view: CaseView, z: int, size: tuple[int, int], quality: int, has_label: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Picture:
+    """How slices become pictures: rows and columns, (width, height), JPEG quality."""
+
+    window: tuple[slice, slice]
+    size: tuple[int, int]
+    quality: int
+
+
+def _body_window(view: CaseView, indices: list[int]) -> tuple[slice, slice]:
+    """Rows and columns of the slices that hold the body and every label; the whole slice if there is no body."""
+    coarse = view.image[0, ::_COARSE, ::_COARSE][:, :, indices] > _AIR_HU
+    labeled = view.labels[0].amax(dim=2) > BACKGROUND
+    ranges = []
+    for axis in (1, 0):
+        inside = coarse.float().mean(dim=1 - axis).amax(dim=1) > 0.02
+        places = torch.cat([inside.nonzero()[:, 0] * _COARSE, labeled.any(dim=1 - axis).nonzero()[:, 0]])
+        length = view.shape[axis]
+        low, high = (int(places.min()), int(places.max()) + 1) if len(places) else (0, length)
+        low, high = max(0, low - 2 * _COARSE), min(length, high + 2 * _COARSE)
+        # Rows run to posterior and columns to the patient's left, against the volume's axes.
+        ranges.append(slice(length - high, length - low))
+    return ranges[0], ranges[1]
+
+
+def _entry(view: CaseView, z: int, picture: _Picture, has_label: bool) -> dict[str, Any]:
     hu, labels = view.axial(z)
-    picture = jpeg(window_to_gray(hu, STORED_WINDOW_HU), size, quality)
+    encoded = jpeg(window_to_gray(hu[picture.window], STORED_WINDOW_HU), picture.size, picture.quality)
     return {
         "z": z,
         "n": view.native_index(z),
         "mm": round(view.position_mm(z), 1),
-        "img": base64.b64encode(picture).decode("ascii"),
+        "img": base64.b64encode(encoded).decode("ascii"),
         "k": svg_path(mask_outlines(labels > BACKGROUND)) if has_label else "",
         "t": svg_path(mask_outlines(labels == TUMOR)) if has_label else "",
     }
 
 
-def _quality(view: CaseView, z: int, size: tuple[int, int], count: int) -> int:
+def _quality(view: CaseView, z: int, window: tuple[slice, slice], size: tuple[int, int], count: int) -> int:
     """The best JPEG quality that keeps the page small, judged by one slice: noise decides the size."""
-    pixels = window_to_gray(view.axial(z)[0], STORED_WINDOW_HU)
+    pixels = window_to_gray(view.axial(z)[0][window], STORED_WINDOW_HU)
     for quality in _QUALITIES:
         if len(jpeg(pixels, size, quality)) * count <= _PICTURE_BYTES:
             return quality
@@ -116,16 +150,23 @@ def _start(view: CaseView, marked: list[int]) -> int:
     return marked[len(marked) // 2] if marked else view.shape[2] // 2
 
 
-def _tumor_names(view: CaseView) -> list[dict[str, Any]]:
+def _tumor_names(view: CaseView, window: tuple[slice, slice]) -> list[dict[str, Any]]:
     """Names stand at the upper right corner of the tumor's box; columns run to the patient's left."""
-    columns, rows = view.shape[0], view.shape[1]
+    rows, columns = window
     return [
         {
-            "name": f"T{tumor.index}", "z0": tumor.box.zmin, "z1": tumor.box.zmax,
-            "x": (columns - tumor.box.xmin) * SVG_UNITS_PER_PIXEL, "y": (rows - tumor.box.ymax) * SVG_UNITS_PER_PIXEL,
+            "name": f"T{tumor.index}",
+            "z0": tumor.box.zmin,
+            "z1": tumor.box.zmax,
+            "x": _percent(view.shape[0] - tumor.box.xmin, columns),
+            "y": _percent(view.shape[1] - tumor.box.ymax, rows),
         }
         for tumor in view.tumors
-    ]  # fmt: skip
+    ]
+
+
+def _percent(place: int, along: slice) -> float:
+    return round(100 * (place - along.start) / (along.stop - along.start), 1)
 
 
 def _runs(flags: list[bool]) -> list[tuple[float, float]]:

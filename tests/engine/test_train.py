@@ -18,6 +18,7 @@ TINY = {
     "crop_settings#margin_mm": 10.0,
     "validation_fraction": 0.3,
     "validation_interval": 2,
+    "batch_size": 2,
     "patches_per_epoch": 4,
     "epochs": 2,
     "workers": 0,

@@ -72,8 +72,14 @@ def test_installed_weights_are_half_precision_listed_and_load(tiny_bundle: Path,
     torch.testing.assert_close(loaded.weight, network.weight, atol=1e-3, rtol=1e-3)
 
 
-def test_weights_that_overflow_half_precision_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
-    huge = tmp_path / "huge.pt"
-    torch.save({"weight": torch.full((2, 3), 1e6), "bias": torch.zeros(2)}, huge)
+def test_values_beyond_half_precision_stay_whole_and_broken_ones_are_refused(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    trained = tmp_path / "huge.pt"
+    torch.save({"weight": torch.full((2, 3), 1e6), "bias": torch.zeros(2)}, trained)
+    stored = torch.load(install_weights(trained, tiny_bundle), weights_only=True)
+    assert stored["weight"].dtype == torch.float32 and stored["bias"].dtype == torch.float16
+    assert float(stored["weight"][0, 0]) == 1e6
+    torch.save({"weight": torch.full((2, 3), torch.inf), "bias": torch.zeros(2)}, trained)
     with pytest.raises(WeightsError, match="not finite"):
-        install_weights(huge, tiny_bundle)
+        install_weights(trained, tiny_bundle)

@@ -6,7 +6,6 @@
   const stage = byId("viewer"), picture = byId("slice"), overlay = byId("overlay");
   const position = byId("position"), readout = byId("readout"), names = byId("names");
   const kidney = overlay.querySelector(".kidney"), tumor = overlay.querySelector(".tumor");
-  const [, , unitsX, unitsY] = overlay.getAttribute("viewBox").split(" ").map(Number);
   const outlines = [...document.getElementsByName("outline")];
   const places = [...document.querySelectorAll("[data-z]")];
   let place = Number(stage.dataset.start);
@@ -27,8 +26,8 @@
     names.replaceChildren(...tumors.filter((t) => slice.t && t.z0 <= slice.z && slice.z < t.z1).map((t) => {
       const label = document.createElement("span");
       label.textContent = t.name;
-      label.style.left = `${(100 * t.x) / unitsX}%`;
-      label.style.top = `${(100 * t.y) / unitsY}%`;
+      label.style.left = `${t.x}%`;
+      label.style.top = `${t.y}%`;
       return label;
     }));
     for (const item of places) item.classList.toggle("here", Number(item.dataset.z) === slice.z);
