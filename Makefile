@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 # Label maps that no training has seen: KiTS19 cases 00120-00134 and 00141-00149.
 HELD_OUT := 120-134,141-149
 
-.PHONY: help install test test-slow lint format demo evaluate-phantom weights constraints clean
+.PHONY: help install test test-slow lint format demo evaluate-phantom benchmark weights constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-24s %s\n' "$$target" "$$text"; done
@@ -46,12 +46,11 @@ test-slow: $(STAMP) ## the slow tests (a fresh installation among them)
 
 demo: $(STAMP) ## three synthetic scans through the whole cascade, into out/demo
 	rm -rf out/demo
-	$(BIN)/nephro phantom --out out/demo/scans --cases 3 --kind malignant --kind benign --kind none --seed 1 --workers $(WORKERS)
+	$(BIN)/nephro phantom --out out/demo/scans --cases 3 --kind malignant --kind benign --kind none --seed 1 --shape 80 320 320 --workers $(WORKERS)
 	$(BIN)/nephro predict out/demo/scans --out out/demo/results --device $(DEVICE)
 	$(BIN)/nephro evaluate out/demo/results --data out/demo/scans --out out/demo/evaluation
 
 evaluate-phantom: $(STAMP) ## the README's figures: 20 synthetic cases around label maps kept out of training
-	rm -rf out/evaluate-phantom
 	labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
 	if [ ! -d "$(KITS19)" ]; then labels=(); echo "No label maps in $(KITS19): the cases have procedural anatomy instead. KITS19=DIR names another folder."; fi; \
 	$(BIN)/nephro phantom --out out/evaluate-phantom/scans --cases 20 --seed 20 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}
@@ -62,15 +61,22 @@ TRAINED := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet ct_
 
 weights: $(STAMP) ## make the weights that ship once more (hours; DEVICE=cuda where there is one)
 	@test -d "$(KITS19)" || { echo "No label maps in $(KITS19): KITS19=DIR names the folder with KiTS19's case_*/segmentation.nii.gz."; exit 2; }
-	$(BIN)/nephro phantom --out runs/cohort --cases 160 --seed 7 --labels "$(KITS19)" --exclude-cases $(HELD_OUT) --shape 96 256 256 --tissues --workers $(WORKERS)
+	$(BIN)/nephro phantom --out runs/cohort --cases 320 --seed 1 --labels "$(KITS19)" --exclude-cases $(HELD_OUT) --shape 96 256 256 --tissues --workers $(WORKERS)
+	$(BIN)/nephro phantom --out runs/cohort --cases 100 --seed 1 --first-index 320 --shape 96 256 256 --tissues --workers $(WORKERS)
 	for bundle in $(TRAINED); do \
-	  $(BIN)/nephro train "$$bundle" --data runs/cohort --out "runs/$$bundle" --device $(DEVICE) --resume; \
+	  resume=(); if [ -f "runs/$$bundle/checkpoints/last.ckpt" ]; then resume=(--resume); fi; \
+	  $(BIN)/nephro train "$$bundle" --data runs/cohort --out "runs/$$bundle" --device $(DEVICE) $${resume[@]+"$${resume[@]}"}; \
 	  $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; \
 	done
 
 constraints: $(STAMP) ## resolve the newest versions into constraints.txt (for Python 3.11 and newer)
 	echo uv | PATH="$(BIN):$$PATH" uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --all-extras --strip-extras --no-annotate --no-header --no-emit-index-url pyproject.toml - | sed 's/ ;.*//' > constraints.new
 	mv constraints.new constraints.txt
+
+benchmark: $(STAMP) ## seconds and peak memory of one 512 x 512 x 100 scan
+	$(BIN)/nephro phantom --out out/benchmark/scans --cases 1 --kind malignant --seed 3 --shape 100 512 512
+	$(BIN)/nephro predict out/benchmark/scans --out out/benchmark/results --device $(DEVICE) --overwrite
+	@grep -A12 -E '"(peak_memory_gib|seconds_per_stage)"' out/benchmark/results/run.json
 
 clean: ## remove what was made (.venv too)
 	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -42,8 +42,8 @@ class MergeSettings:
         largest_ratio: The three-times rule: a second component that is smaller than the first by more is dropped...
         sure_score: ... unless its best score is at least this.
         apart_mm: Distance, right to left, of two kidneys on the same side of the body (a displaced one).
-        companion_mm: A further component on a kidney's side that is closer (in the plane and along z) belongs to it,
-            for example its tumor.
+        companion_mm: A further component that is closer in the plane and shares a slice belongs to the kidney, for
+            example its tumor.
         margin_mm: Added around each box.
     """
 
@@ -121,11 +121,10 @@ def merge_slice_boxes(
         if c.slices >= least_slices and (c.evidence >= chosen.least_evidence or least_slices == 1)
     ]
     pixel_mm = frame.volume_shape[0] * spacing_mm[0] / frame.plane_shape[1]
-    slice_mm = frame.volume_shape[2] * spacing_mm[2] / len(frame.slice_ranges)
     kidneys = _kidneys(candidates, frame.size / 2, pixel_mm, chosen)
     for index, kidney in enumerate(kidneys):
         others = [c for c in candidates if c not in kidneys]
-        kidneys[index] = _with_companions(kidney, others, pixel_mm, slice_mm, chosen)
+        kidneys[index] = _with_companions(kidney, others, pixel_mm, chosen)
     return [
         edges_to_box(frame.to_volume(k.edges[:4], k.edges[4:]), frame.volume_shape, spacing_mm, chosen.margin_mm)
         for k in kidneys
@@ -227,17 +226,14 @@ def _kidneys(candidates: list[_Component], middle: float, pixel_mm: float, setti
 
 
 def _with_companions(
-    kidney: _Component, others: list[_Component], pixel_mm: float, slice_mm: float, settings: MergeSettings
+    kidney: _Component, others: list[_Component], pixel_mm: float, settings: MergeSettings
 ) -> _Component:
     """The kidney with what lies close by on its side, such as a tumor found apart from it."""
     x1, y1, x2, y2, z1, z2 = kidney.edges
     for other in others:
         a1, b1, a2, b2, c1, c2 = other.edges
-        gaps_mm = (
-            max(a1 - x2, x1 - a2) * pixel_mm,
-            max(b1 - y2, y1 - b2) * pixel_mm,
-            max(c1 - z2, z1 - c2) * slice_mm,
-        )
-        if max(gaps_mm) <= settings.companion_mm and other.best >= kidney.best / 2:
+        gap_mm = max(a1 - x2, x1 - a2, b1 - y2, y1 - b2) * pixel_mm
+        shared_slices = min(z2, c2) - max(z1, c1)
+        if gap_mm <= settings.companion_mm and shared_slices > 0 and other.best >= kidney.best / 2:
             x1, y1, x2, y2, z1, z2 = min(x1, a1), min(y1, b1), max(x2, a2), max(y2, b2), min(z1, c1), max(z2, c2)
     return replace(kidney, edges=(x1, y1, x2, y2, z1, z2))

@@ -130,7 +130,7 @@ def _unique_names(paths: list[Path]) -> list[str]:
 
 def _name_parts(path: Path) -> list[str]:
     """Folder names down to the name of the case."""
-    absolute = path.absolute()
+    absolute = path.resolve() if ".." in path.parts else path.absolute()  # links keep their own names
     parts = [part for part in absolute.parts[1:] if part]
     if path.is_dir():
         return parts or ["case"]

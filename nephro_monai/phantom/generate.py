@@ -91,7 +91,8 @@ def generate_case(
             "stays outside the field of view; use another label map, more slices or another seed."
         )
     image = acquire(ideal.copy() if keep_ideal else ideal, scene.grid, rng, plan.metal)
-    record = case_record(case_id, words, config, plan, Findings(scene.grid, label, tuple(looks), cysts))
+    found = Findings(scene.grid, label, tuple(looks), cysts, scene.special)
+    record = case_record(case_id, words, config, plan, found)
     return PhantomCase(image, label, canvas.tissue, kits_affine(scene.grid), record, ideal if keep_ideal else None)
 
 

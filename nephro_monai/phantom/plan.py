@@ -67,7 +67,7 @@ def draw_plan(config: PhantomConfig, rng: np.random.Generator) -> Plan:
         special=special,
         diameter_mm=float(np.exp(rng.uniform(np.log(low), np.log(high)))),
         replace=bool(rng.uniform() < config.replace_tumor_share) or special in ("huge_tumor", "tiny_tumor"),
-        extra_mm=extra,
+        extra_mm=0.0 if special == "tiny_tumor" else extra,
         cysts=int(rng.integers(1, 5)) if rng.uniform() < 0.3 else 0,
         metal=special == "metal",
     )

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from nephro_monai.constants import TUMOR
 from nephro_monai.phantom.canvas import Grid
-from nephro_monai.phantom.config import PhantomConfig
+from nephro_monai.phantom.config import PhantomConfig, Special
 from nephro_monai.phantom.plan import Plan
 from nephro_monai.phantom.tumors import TumorLook
 
@@ -39,12 +39,14 @@ class Findings:
         label: KiTS19 label map.
         looks: Appearance of every tumor.
         cysts: Simple cysts painted.
+        special: The unusual finding built in.
     """
 
     grid: Grid
     label: NDArray[np.uint8]
     looks: tuple[TumorLook, ...]
     cysts: int
+    special: Special
 
 
 def kits_affine(grid: Grid) -> NDArray[np.float64]:
@@ -91,7 +93,7 @@ def case_record(
         "kind": plan.kind,
         "phase": plan.phase,
         "subtype": plan.subtype,
-        "special": plan.special,
+        "special": findings.special,
         "features": sorted({name for look in looks for name in look.features}),
         "tumors": len(looks),
         "cysts": findings.cysts,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nephro_monai.phantom.canvas import Grid, rotation_matrix, smooth_noise
-from nephro_monai.phantom.config import PhantomConfig
+from nephro_monai.phantom.config import PhantomConfig, Special
 from nephro_monai.phantom.layout import find_spine
 from nephro_monai.phantom.plan import Plan
 from nephro_monai.phantom.shapes import (
@@ -38,12 +38,14 @@ class Scene:
         shapes: Kidneys and tumors in the scan's mm coordinates.
         spine: (z, y, x) of the vertebra's center in mm.
         yaw: Rotation of the body in radians.
+        special: The unusual finding that could be built in; "ordinary" where the kidneys did not allow the planned one.
     """
 
     grid: Grid
     shapes: Shapes
     spine: NDArray[np.float64]
     yaw: float
+    special: Special
 
 
 def build_scene(config: PhantomConfig, plan: Plan, rng: np.random.Generator) -> Scene:
@@ -66,14 +68,15 @@ def build_scene(config: PhantomConfig, plan: Plan, rng: np.random.Generator) -> 
         shapes = replace(shapes, origin=shapes.origin + offset)
         fov = 512 * float(rng.uniform(0.6, 1.0))
     spine = find_spine(shapes, rng, yaw, expected_x=0.0 if config.label_map else float(offset[2]))
-    shapes = _with_specials(shapes, plan, spine, rng)
+    shapes, special = _with_specials(shapes, plan, spine, rng)
     shapes = _with_tumors(shapes, plan, spine, rng)
     grid, shift = _field_of_view(config, shapes, fov, rng)
     shapes = replace(shapes, origin=shapes.origin + shift)
-    return Scene(grid, shapes, spine + shift, yaw)
+    return Scene(grid, shapes, spine + shift, yaw, special)
 
 
-def _with_specials(shapes: Shapes, plan: Plan, spine: NDArray, rng: np.random.Generator) -> Shapes:
+def _with_specials(shapes: Shapes, plan: Plan, spine: NDArray, rng: np.random.Generator) -> tuple[Shapes, Special]:
+    """Removes or joins kidneys as planned, and says whether that worked."""
     x = shapes.coordinates[2]
     if plan.special == "one_kidney":
         kept = -1 if rng.uniform() < 0.5 else 1
@@ -84,18 +87,19 @@ def _with_specials(shapes: Shapes, plan: Plan, spine: NDArray, rng: np.random.Ge
         far = np.float32(2 * REACH_MM)
         kidney = np.where(lost, np.maximum(shapes.kidney, far), shapes.kidney)
         if (kidney < 0).any():
-            return shapes.with_fields(kidney, np.where(lost, far, shapes.tumor))
+            return shapes.with_fields(kidney, np.where(lost, far, shapes.tumor)), plan.special
+        return shapes, "ordinary"
     if plan.special == "touching_kidneys":
         low = []
         for side in (-1, 1):
             own = np.argwhere((shapes.kidney < 0) & ((x - spine[2]) * side > 0))
             if not len(own):
-                return shapes
+                return shapes, "ordinary"
             pole = own[own[:, 0] >= np.quantile(own[:, 0], 0.8)].mean(axis=0)
             low.append(shapes.origin + pole * np.array(shapes.spacing))
         bridge = _bridge(shapes, low[0], low[1], spine, rng)
-        return shapes.with_fields(np.minimum(shapes.kidney, bridge), shapes.tumor)
-    return shapes
+        return shapes.with_fields(np.minimum(shapes.kidney, bridge), shapes.tumor), plan.special
+    return shapes, plan.special
 
 
 def _bridge(

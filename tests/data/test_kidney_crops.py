@@ -45,7 +45,7 @@ def test_kidneys_keep_their_volume_and_context(tmp_path):
     for crop in crops:
         assert crop["image"].dtype == torch.int16 and crop["label"].dtype == torch.uint8
         assert crop["image"].shape == crop["label"].shape
-        assert volume_ml(crop["label"] > 0) == pytest.approx(sphere, rel=0.03)
+        assert volume_ml(crop["label"] > 0) == pytest.approx(sphere, rel=0.05)
         hu = crop["image"][crop["label"] == 1].float()
         assert 140 < hu.median() <= 150
         for value, indices in enumerate(crop["label_cls_indices"]):
@@ -71,7 +71,7 @@ def test_crops_keep_the_orientation(tmp_path):
 
 def test_boxes_without_kidney_are_empty_and_repeatable(tmp_path):
     cases = list_training_cases(write_case(tmp_path))
-    settings = CropSettings(margin_mm=10.0, negative_share=1.0, seed=3)
+    settings = CropSettings(margin_mm=10.0, minimum_shape=(16, 16, 16), negative_share=1.0, seed=3)
     crops = cut_kidney_crops(cases, settings, progress=False)
     negatives = [crop for crop in crops if not crop["label"].any()]
     assert len(crops) > 2 and len(negatives) == len(crops) - 2

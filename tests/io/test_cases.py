@@ -84,6 +84,14 @@ def test_two_formats_of_one_scan_cannot_be_told_apart(tmp_path):
         find_cases([tmp_path])
 
 
+def test_a_folder_named_by_the_way_up_gets_its_own_name(tmp_path, monkeypatch, write_series):
+    write_series(np.zeros((2, 32, 32)), "patient/scans")
+    (tmp_path / "patient" / "scans" / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "patient" / "scans" / "below")
+    assert [case.name for case in find_cases([".."])] == ["scans"]
+    assert [case.name for case in find_cases(["../../../patient/scans"])] == ["scans"]
+
+
 def test_the_same_scan_given_twice_is_one_case(tmp_path, monkeypatch):
     _touch(tmp_path / "ct.nii.gz")
     monkeypatch.chdir(tmp_path)
