@@ -39,8 +39,9 @@ def cut_tumor_slices(
 
     Returns:
         One dictionary per slice: `image` int16 HU (1, size, size), centered on the tumor's centroid in that slice;
-        `label` 0 benign, 1 malignant (the patient's); `case`; `area_mm2` of tumor; `meta` with the slice's name
-        (case, tumor and position along z) under `filename_or_obj`, for MONAI's savers.
+        `label` 0 benign, 1 malignant (the patient's); `subtype` (histologic, "" if unknown); `case`; `area_mm2` of
+        tumor; `meta` with the slice's name (case, tumor and position along z) under `filename_or_obj`, for MONAI's
+        savers.
 
     Raises:
         TrainingDataError: If no case has a tumor, or a case with one does not say whether it is malignant.
@@ -79,6 +80,7 @@ def _slices_of_case(settings: TumorCropSettings, need_malignancy: bool, case: di
             "image": crop.round().to(torch.int16),
             "label": label,
             "case": case["case"],
+            "subtype": case.get("subtype") or "",
             "area_mm2": item.area_mm2,
             "meta": {"filename_or_obj": f"{case['case']}_tumor{item.tumor}_z{item.z:03d}"},
         }

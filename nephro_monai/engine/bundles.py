@@ -16,6 +16,7 @@ __all__ = [
     "find_bundle",
     "instantiate",
     "list_bundles",
+    "override",
     "parse_overrides",
     "read_configs",
     "read_metadata",
@@ -95,10 +96,19 @@ def read_configs(
             raise BundleError(f"{path} is not valid JSON ({error}).") from error
         config = _merged(config, loaded)
     parser.update(config)
+    return override(parser, root, overrides)
+
+
+def override(parser: ConfigParser, bundle: str | Path, overrides: Mapping[str, Any] | None) -> ConfigParser:
+    """Sets new values for single ids of a bundle's configuration, in place.
+
+    Raises:
+        BundleError: If an id does not exist.
+    """
     for key, value in (overrides or {}).items():
         if key not in parser:
             choices = ", ".join(k for k in parser.get() if k not in ("_meta_", "imports"))
-            raise BundleError(f"{root.name} has no id '{key}' to set. Its top-level ids are: {choices}.")
+            raise BundleError(f"{Path(bundle).name} has no id '{key}' to set. Its top-level ids are: {choices}.")
         parser[key] = value
     return parser
 

@@ -9,7 +9,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
-from nephro_monai.engine.bundles import instantiate, read_configs
+from nephro_monai.engine.bundles import instantiate, override, read_configs
 from nephro_monai.errors import BundleError
 
 __all__ = ["DEFAULT_CASCADE", "cascade_parser", "load_cascade"]
@@ -27,14 +27,14 @@ def cascade_parser(
     Raises:
         BundleError: If the bundle is not a cascade (it has no `inferer` of stages and no `writers`).
     """
-    parser = read_configs(bundle, ("inference.json", *configs), overrides)
+    parser = read_configs(bundle, ("inference.json", *configs))
     missing = [key for key in ("inferer", "writers", "evaluator") if key not in parser]
     if missing:
         raise BundleError(
             f"{bundle} is not a cascade: its inference.json lacks {', '.join(missing)}. Give nephro_cascade, or a "
             "bundle made like it; a single network's bundle runs with `python -m monai.bundle run`."
         )
-    return parser
+    return override(parser, bundle, overrides)
 
 
 def load_cascade(

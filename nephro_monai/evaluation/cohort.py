@@ -79,13 +79,13 @@ class Cohort:
     def description(self) -> str:
         """Where the data come from, in a sentence."""
         if not self.synthetic:
-            return f"{len(self.cases)} cases; kits.json does not mark any of them as synthetic."
+            return f"{_cases(len(self.cases))}; kits.json marks none as synthetic."
         phantoms = [case.record.get("phantom") or {} for case in self.cases if case.record.get("synthetic")]
         around = sum(phantom.get("source_label_case") is not None for phantom in phantoms)
         kinds = [(around, "around real label maps"), (len(phantoms) - around, "of procedural anatomy")]
-        text = f"Synthetic CT: {', '.join(f'{n} cases {kind}' for n, kind in kinds if n)}"
+        text = f"Synthetic CT: {', '.join(f'{_cases(n)} {kind}' for n, kind in kinds if n)}"
         others = len(self.cases) - len(phantoms)
-        return text + (f"; {others} cases are not marked as synthetic." if others else ".")
+        return text + (f"; not marked as synthetic: {_cases(others)}." if others else ".")
 
 
 def read_cohort(folder: Path) -> Cohort:
@@ -130,6 +130,10 @@ def find_predictions(folder: Path) -> dict[str, PredictedCase]:
             "or a folder with prediction_00000.nii.gz files."
         )
     return found
+
+
+def _cases(count: int) -> str:
+    return f"{count} case{'' if count == 1 else 's'}"
 
 
 def _predicted(path: Path, row: Mapping[str, str]) -> PredictedCase:

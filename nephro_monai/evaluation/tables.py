@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -34,16 +35,16 @@ def figure_lines(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     if (scores := summary["malignancy"]) is not None:
         classes = f"{scores['n_malignant']} malignant, {scores['n'] - scores['n_malignant']} benign"
         lines += [
-            ("Malignancy, balanced accuracy", _number(scores["balanced_accuracy"]), classes),
+            ("Balanced accuracy", _number(scores["balanced_accuracy"]), classes),
             ("Sensitivity", _number(scores["sensitivity"]), f"n = {scores['n_malignant']}"),
             ("Specificity", _number(scores["specificity"]), f"n = {scores['n'] - scores['n_malignant']}"),
-            ("Undetermined or missed", _percent(scores["undetermined_rate"]),
+            ("No call", _percent(scores["undetermined_rate"]),
              f"{scores['n_undetermined']} undetermined, {scores['n_missed']} missed"),
-            ("AUC of the mean probability", _number(scores["auc"]), f"n = {scores['n_auc']}"),
+            ("AUC, mean probability", _number(scores["auc"]), f"n = {scores['n_auc']}"),
         ]  # fmt: skip
     if (free := summary["no_tumor"])["n"]:
         lines.append((
-            "False tumor without a tumor", f"{free['mean_false_tumor_ml']:.1f} ml",
+            "False tumor, tumor-free", f"{free['mean_false_tumor_ml']:.1f} ml",
             f"{free['with_false_tumor']} of {free['n']} cases, {free['with_false_verdict']} with a verdict",
         ))  # fmt: skip
     for group in summary["by_diameter"]:
@@ -84,23 +85,24 @@ def print_table(rows: Sequence[CaseMetrics], summary: dict[str, Any], console: C
         console: Where to print; standard output by default.
     """
     console = console or Console()
-    table = Table(title="Predictions and truth", title_justify="left")
-    for name in ("case", "truth", "verdict"):
+    table = Table(title="Predictions and truth", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("\ncase", "\ntruth", "\nverdict"):
         table.add_column(name, no_wrap=True)
-    for name in ("kidney Dice", "tumor Dice", "kidneys found", "tumor ml", "seconds"):
+    for name in ("kidney\nDice", "tumor\nDice", "kidneys\nfound", "\nseconds"):
         table.add_column(name, justify="right")
     for row in rows:
         verdict = row.verdict or ("" if row.status == "done" else row.status)
+        kidneys = "" if row.kidneys is None else f"{row.kidneys_found} of {row.kidneys}"
+        seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
         table.add_row(
             row.case, _truth(row), f"[{_STYLES.get(verdict, 'default')}]{verdict}[/]", _number(row.kidney_dice),
-            _number(row.tumor_dice), f"{row.kidneys_found} of {row.kidneys}" if row.kidneys is not None else "",
-            _volumes(row), "" if row.seconds is None else f"{row.seconds:.1f}",
+            _number(row.tumor_dice), kidneys, seconds,
         )  # fmt: skip
     console.print(table)
     for row in rows:
         if row.reason:
             console.print(f"{row.case} ({row.status}): {row.reason}", style="red", markup=False, highlight=False)
-    figures = Table(title="Figures", title_justify="left", show_header=False)
+    figures = Table(title="Figures", title_justify="left", show_header=False, box=SIMPLE_HEAD)
     for line in figure_lines(summary):
         figures.add_row(*line)
     console.print(figures)
@@ -123,12 +125,6 @@ def _truth(row: CaseMetrics) -> str:
     if not row.has_tumor:
         return "no tumor"
     return "tumor" if row.malignant is None else ("malignant" if row.malignant else "benign")
-
-
-def _volumes(row: CaseMetrics) -> str:
-    if row.tumor_ml is None or row.predicted_tumor_ml is None:
-        return ""
-    return f"{row.predicted_tumor_ml:.1f} of {row.tumor_ml:.1f}"
 
 
 def _cell(value: Any) -> Any:

@@ -47,11 +47,11 @@ class MergeSettings:
         margin_mm: Added around each box.
     """
 
-    score_threshold: float = 0.2
-    core: float = 0.7
+    score_threshold: float = 0.3
+    core: float = 0.6
     least_slices: int = 2
     least_evidence: float = 1.0
-    size_score: float = 0.4
+    size_score: float = 0.5
     largest_ratio: float = 3.0
     sure_score: float = 0.8
     apart_mm: float = 80.0

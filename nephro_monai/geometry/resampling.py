@@ -16,9 +16,7 @@ def resampled_shape(
     shape: Sequence[int], spacing_mm: Sequence[float], target_spacing_mm: Sequence[float]
 ) -> tuple[int, ...]:
     """Shape that covers the same extent in mm at another spacing, at least one voxel along each axis."""
-    return tuple(
-        max(1, round(n * s / t)) for n, s, t in zip(shape, spacing_mm, target_spacing_mm, strict=True)
-    )
+    return tuple(max(1, round(n * s / t)) for n, s, t in zip(shape, spacing_mm, target_spacing_mm, strict=True))
 
 
 def resample_to_shape(volume: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from nephro_monai.io.atomic import atomic_path, remove_partial_files
 from nephro_monai.io.cases import find_cases
 from nephro_monai.io.load_scan import LoadScand, load_label_map, load_scan
-from nephro_monai.io.save_diagnosis import SaveDiagnosisd
 from nephro_monai.io.save_boxes import SaveKidneyBoxesd
+from nephro_monai.io.save_diagnosis import SaveDiagnosisd
 from nephro_monai.io.save_segmentation import SaveSegmentationd, save_label_map
 
 __all__ = [

@@ -82,7 +82,9 @@ def ab_bin_centers(bins: int = 313, step: float = 10.0) -> torch.Tensor:
         raise ValueError(f"bins must be in 2..{len(grid)} for a grid of spacing {step}, got {bins}.")
     level = torch.linspace(0.0, 1.0, 33)
     colors = torch.cartesian_prod(level, level, level).reshape(-1, 3, 1, 1)
-    gamut = torch.unique(rgb_to_lab(colors)[:, 1:, 0, 0].round(), dim=0)
-    distance = torch.cdist(grid, gamut).amin(dim=1)
+    gamut = rgb_to_lab(colors)[:, 1:, 0, 0].round()
+    key = torch.unique(gamut[:, 0] * 1000.0 + gamut[:, 1])  # one number per color: much faster than unique rows
+    a = torch.round(key / 1000.0)
+    distance = torch.cdist(grid, torch.stack([a, key - 1000.0 * a], dim=1)).amin(dim=1)
     kept = torch.argsort(distance, stable=True)[:bins].sort().values
     return grid[kept]

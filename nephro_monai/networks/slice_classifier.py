@@ -38,9 +38,6 @@ class SliceClassifier(nn.Module):
         ValueError: If the encoder's name is unknown.
     """
 
-    mean: torch.Tensor
-    std: torch.Tensor
-
     def __init__(
         self, encoder: Mapping[str, Any], head_features: int = 2048, dropout: float = 0.2, classes: int = 2
     ) -> None:
@@ -70,7 +67,13 @@ class SliceClassifier(nn.Module):
         Returns:
             (B, classes) logits, in the order of `constants.CLASS_NAMES`.
         """
-        return self.head(self.encoder((slices - self.mean) / self.std))
+        # No class-level annotations for the buffers: TorchScript cannot read them when they are strings.
+        return self.head(self.encoder((slices - self.mean) / self.std))  # type: ignore[operator]
+
+    @torch.jit.ignore
+    def features(self, slices: torch.Tensor) -> torch.Tensor:
+        """What the last layer sees, (B, head_features); `head[-1]` of it gives the logits."""
+        return self.head[:-1](self.encoder((slices - self.mean) / self.std))  # type: ignore[operator]
 
     def dense_layers(self) -> list[nn.Linear]:
         """The two hidden dense layers, which the paper regularizes with L2."""

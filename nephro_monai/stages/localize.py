@@ -46,7 +46,7 @@ class LocalizeKidneysd(MapTransform):
         keys: KeysCollection = "image",
         grid: SliceGrid | None = None,
         merge: MergeSettings | None = None,
-        batch_size: int = 4,
+        batch_size: int = 2,
         window_hu: tuple[float, float] = DETECTION_WINDOW_HU,
         device: torch.device | str = "cpu",
     ) -> None:

@@ -129,7 +129,7 @@ class KidneyTumorInferer(Inferer):
             **kwargs: Unused.
 
         Returns:
-            uint8 (B, 1, X, Y, Z), 0/1/2.
+            uint8 MetaTensor (B, 1, X, Y, Z), 0/1/2, with the inputs' affines and transforms.
 
         Raises:
             TypeError: If the inputs carry no affine.
@@ -144,7 +144,7 @@ class KidneyTumorInferer(Inferer):
             image = MetaTensor(scan.cpu(), affine=affine.cpu())
             whole = [Box(0, 0, 0, *(int(n) for n in scan.shape[1:]))]
             results.append(_segment_boxes(image, whole, prepared, self.settings, inputs.device, 2)[None])
-        return torch.stack(results).to(inputs.device)
+        return MetaTensor(torch.stack(results).to(inputs.device)).copy_meta_from(inputs, copy_attr=False)
 
 
 @torch.inference_mode()

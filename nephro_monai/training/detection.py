@@ -46,8 +46,8 @@ class KidneyDetectionModule(pl.LightningModule):
         images, targets = batch
         losses = self.network.losses(images, targets)
         total = torch.stack(list(losses.values())).sum()
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()}, batch_size=len(images))
-        self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(images))
+        self.log_dict({f"train_{name}": value.detach() for name, value in losses.items()}, batch_size=len(images))
+        self.log("train_loss", total.detach(), prog_bar=True, batch_size=len(images))
         return total
 
     def validation_step(self, batch: tuple[torch.Tensor, list[dict[str, torch.Tensor]]], batch_idx: int) -> None:
@@ -61,7 +61,7 @@ class KidneyDetectionModule(pl.LightningModule):
         """Logs recall and precision over all validation slices."""
         recall, precision = detection_recall_precision(self._counts)
         self._counts.clear()
-        self.log_dict({"val/recall": recall, "val/precision": precision}, prog_bar=True)
+        self.log_dict({"val_recall": recall, "val_precision": precision}, prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over what is not frozen; the schedule comes from `callbacks.CosineSchedule`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,38 @@ from nephro_monai.networks.slice_classifier import SliceClassifier
 from nephro_monai.stages.colorize import colorize_slices
 from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
 
-__all__ = ["SliceClassificationModule", "patient_scores"]
+__all__ = ["AdamWSettings", "SliceClassificationModule", "SubtypeTask", "patient_scores"]
+
+
+@dataclass(frozen=True)
+class AdamWSettings:
+    """How the classifier is optimized.
+
+    Attributes:
+        learning_rate: Highest learning rate.
+        dense_decay: Weight decay of the two dense layers; the paper regularizes them with L2.
+        other_decay: Weight decay of all other weights; norms and biases have none.
+    """
+
+    learning_rate: float = 1e-3
+    dense_decay: float = 0.02
+    other_decay: float = 0.001
+
+
+@dataclass(frozen=True)
+class SubtypeTask:
+    """A second task for training: telling the histologic subtype from the same features.
+
+    Benign and malignant are heaps of unlike subtypes (a fatty angiomyolipoma, an oncocytoma with its scar); naming them
+    one by one is learned faster than the heaps. The layer for it is dropped after training.
+
+    Attributes:
+        names: Subtypes as in `kits.json`; slices of others are left out of this task.
+        weight: Of its cross-entropy in the loss.
+    """
+
+    names: tuple[str, ...]
+    weight: float = 0.5
 
 
 class SliceClassificationModule(pl.LightningModule):
@@ -26,18 +58,18 @@ class SliceClassificationModule(pl.LightningModule):
     Slices are varied in HU first and colored afterwards, batch by batch, by the frozen colorizer: so the classifier
     sees the colorizer's own mistakes on noisy and shifted slices. That costs about as much as the training step itself.
 
-    Batches are dictionaries with `image`, (B, 1, H, W) in HU, `label` (B) with 0 benign and 1 malignant, and `case`
-    (list of B names). Logged: `train_loss`, `train_accuracy`; at validation `val_loss`, `val_slice_auc`,
-    `val_slice_balanced_accuracy` and `val_patient_balanced_accuracy` (majority of a patient's slices), as far as
-    the validation cases are of both kinds.
+    Batches are dictionaries with `image`, (B, 1, H, W) in HU, `label` (B) with 0 benign and 1 malignant, `case` (list
+    of B names) and, for `subtypes`, `subtype` (list of B names). Logged: `train_loss`, `train_accuracy`; at validation
+    `val_loss`, `val_slice_auc`, `val_slice_balanced_accuracy` and `val_patient_balanced_accuracy` (majority of a
+    patient's slices), as far as the validation cases are of both kinds.
 
     Args:
         network: To train.
         colorizer: Frozen; see `stages.colorize_slices`.
         augmentation: Random variants; its `size` is that of the tumor slices in inference.
         loss: Called with (logits, label); cross-entropy with class weights in the paper.
-        learning_rate: Highest learning rate of AdamW.
-        weight_decay: (of the two dense layers, of everything else); the paper regularizes the dense layers with L2.
+        subtypes: Second task, or None.
+        optimizer: Learning rate and weight decay.
         size: Rows and columns of the colored slices.
     """
 
@@ -47,8 +79,8 @@ class SliceClassificationModule(pl.LightningModule):
         colorizer: Callable[[torch.Tensor], torch.Tensor],
         augmentation: SliceAugmentation,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-        learning_rate: float = 1e-3,
-        weight_decay: tuple[float, float] = (0.02, 0.001),
+        subtypes: SubtypeTask | None = None,
+        optimizer: AdamWSettings | None = None,
         size: int = 256,
     ) -> None:
         super().__init__()
@@ -57,8 +89,10 @@ class SliceClassificationModule(pl.LightningModule):
         self._frozen = (colorizer.eval() if isinstance(colorizer, nn.Module) else colorizer,)
         self.augmentation = augmentation
         self.loss = loss
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        self.subtypes = subtypes
+        last = network.head[-1]
+        self.subtype_layer = nn.Linear(last.in_features, len(subtypes.names)) if subtypes else None  # type: ignore[arg-type]
+        self.optimizer_settings = optimizer or AdamWSettings()
         self.size = size
         self._seen: list[tuple[list[str], torch.Tensor, torch.Tensor]] = []
 
@@ -69,15 +103,16 @@ class SliceClassificationModule(pl.LightningModule):
 
     def forward(self, hu: torch.Tensor) -> torch.Tensor:
         """Logits (B, 2) of slices in HU."""
-        with torch.no_grad():
-            colored = colorize_slices(hu, self._frozen[0], COLORIZATION_WINDOW_HU, self.size)
-        return self.network(colored.contiguous(memory_format=torch.channels_last)).float()
+        return self.network(self._colored(hu)).float()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Loss of one batch of random variants."""
         hu, _ = self.augmentation(batch["image"].float())
-        logits = self(hu)
+        features = self.network.features(self._colored(hu))
+        logits = self.network.head[-1](features).float()
         loss = self.loss(logits, batch["label"])
+        if self.subtypes is not None and self.subtype_layer is not None:
+            loss = loss + self.subtypes.weight * self._subtype_loss(self.subtype_layer(features), batch["subtype"])
         right = (logits.argmax(1) == batch["label"]).float().mean()
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(hu))
         self.log("train_accuracy", right, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(hu))
@@ -104,16 +139,28 @@ class SliceClassificationModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; stronger decay on the two dense layers, none on norms and biases."""
+        settings = self.optimizer_settings
         dense = [layer.weight for layer in self.network.dense_layers()]
         chosen = {id(p) for p in dense}
-        others = [p for p in self.network.parameters() if p.requires_grad and id(p) not in chosen]
-        dense_decay, other_decay = self.weight_decay
+        others = [p for p in self.parameters() if p.requires_grad and id(p) not in chosen]
         groups = [
-            {"params": dense, "weight_decay": dense_decay},
-            {"params": [p for p in others if p.ndim > 1], "weight_decay": other_decay},
+            {"params": dense, "weight_decay": settings.dense_decay},
+            {"params": [p for p in others if p.ndim > 1], "weight_decay": settings.other_decay},
             {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=self.learning_rate)
+        return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+    def _colored(self, hu: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            colored = colorize_slices(hu, self._frozen[0], COLORIZATION_WINDOW_HU, self.size)
+        return colored.contiguous(memory_format=torch.channels_last)
+
+    def _subtype_loss(self, logits: torch.Tensor, names: Sequence[str]) -> torch.Tensor:
+        """Mean cross-entropy over the slices of known subtype; 0 where there is none."""
+        known = self.subtypes.names if self.subtypes else ()
+        index = torch.tensor([known.index(name) if name in known else -1 for name in names], device=logits.device)
+        total = functional.cross_entropy(logits.float(), index, ignore_index=-1, reduction="sum")
+        return total / (index >= 0).sum().clamp(min=1)
 
 
 def patient_scores(cases: Sequence[str], probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:

@@ -49,7 +49,7 @@ def test_training_has_the_properties_of_a_bundle(phantom_cohort, tmp_path):
     made.initialize()
     assert not made.check_properties()
     patch = made.train_dataset[0][0]
-    assert patch["image"].shape == patch["label"].shape == (1, 64, 64, 32)
+    assert patch["image"].shape == patch["label"].shape == (1, *config("train")["patch_size"])
     assert patch["image"].dtype == torch.float32 and not hasattr(patch["image"], "affine")
     assert -1 <= patch["image"].min() < patch["image"].max() <= 1
     assert set(patch["label"].unique().tolist()) <= {0, 1, 2}

@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import nephro_monai
@@ -82,8 +83,10 @@ def test_the_diagnosis_says_what_it_rests_on(results: Path) -> None:
 def test_a_second_run_skips_and_another_folder_repeats_the_bytes(
     results: Path, phantom_cohort: Path, tmp_path: Path
 ) -> None:
-    again = predict(phantom_cohort, "--out", results)
-    assert again.exit_code == 0 and "done before" in again.output
+    assert predict(phantom_cohort, "--out", results).exit_code == 0
+    rows = list(csv.DictReader((results / "summary.csv").open()))
+    assert [row["status"] for row in rows] == ["skipped"] * 3
+    assert "--overwrite" in rows[0]["reason"]
     one = phantom_cohort / "case_00000"
     assert predict(one, "--out", tmp_path / "twice").exit_code == 0
     for name in ("segmentation.nii.gz", "diagnosis.json"):
@@ -144,6 +147,7 @@ def test_wrong_use_is_one_line_and_exit_code_two(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_gpu_outlines_what_the_cpu_outlines(results: Path, phantom_cohort: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app, ["predict", str(phantom_cohort / "case_00000"), "--out", str(tmp_path), "--device", "cuda"]

@@ -12,6 +12,7 @@ from nephro_monai.errors import TrainingDataError
 
 SPACING = (1.2, 1.2, 4.0)
 SHAPE = (200, 130, 50)
+WORKING = (1.5, 1.5, 3.0)
 
 
 def write_case(folder: Path, tumor_radius_mm: float = 15.0, kidneys: bool = True) -> Path:
@@ -34,12 +35,12 @@ def write_case(folder: Path, tumor_radius_mm: float = 15.0, kidneys: bool = True
 
 
 def volume_ml(mask: torch.Tensor) -> float:
-    return float(mask.sum()) * 1.5 * 1.5 * 3.0 / 1000
+    return float(mask.sum()) * float(np.prod(WORKING)) / 1000
 
 
 def test_kidneys_keep_their_volume_and_context(tmp_path):
     cases = list_training_cases(write_case(tmp_path))
-    crops = cut_kidney_crops(cases, CropSettings(negative_share=0.0), progress=False)
+    crops = cut_kidney_crops(cases, CropSettings(WORKING, negative_share=0.0), progress=False)
     assert len(crops) == 2
     sphere = 4 / 3 * np.pi * 30**3 / 1000
     for crop in crops:
@@ -56,22 +57,22 @@ def test_kidneys_keep_their_volume_and_context(tmp_path):
 
 def test_small_tumors_survive_resampling(tmp_path):
     cases = list_training_cases(write_case(tmp_path, tumor_radius_mm=6.0))
-    crops = cut_kidney_crops(cases, CropSettings(margin_mm=15.0, negative_share=0.0), progress=False)
+    crops = cut_kidney_crops(cases, CropSettings(WORKING, margin_mm=15.0, negative_share=0.0), progress=False)
     tumor = max(volume_ml(crop["label"] == 2) for crop in crops)
     assert tumor == pytest.approx(4 / 3 * np.pi * 6**3 / 1000, rel=0.25)
 
 
 def test_crops_keep_the_orientation(tmp_path):
     cases = list_training_cases(write_case(tmp_path))
-    crops = cut_kidney_crops(cases, CropSettings(negative_share=0.0), progress=False)
+    crops = cut_kidney_crops(cases, CropSettings(WORKING, negative_share=0.0), progress=False)
     label = next(crop["label"][0].numpy() for crop in crops if (crop["label"] == 2).any())
-    shift_mm = (np.argwhere(label == 2).mean(0) - np.argwhere(label == 1).mean(0)) * (1.5, 1.5, 3.0)
+    shift_mm = (np.argwhere(label == 2).mean(0) - np.argwhere(label == 1).mean(0)) * WORKING
     assert shift_mm[0] > 5 and abs(shift_mm[1]) < 2 and shift_mm[2] < -5
 
 
 def test_boxes_without_kidney_are_empty_and_repeatable(tmp_path):
     cases = list_training_cases(write_case(tmp_path))
-    settings = CropSettings(margin_mm=10.0, minimum_shape=(16, 16, 16), negative_share=1.0, seed=3)
+    settings = CropSettings(WORKING, margin_mm=10.0, minimum_shape=(16, 16, 16), negative_share=1.0, seed=3)
     crops = cut_kidney_crops(cases, settings, progress=False)
     negatives = [crop for crop in crops if not crop["label"].any()]
     assert len(crops) > 2 and len(negatives) == len(crops) - 2
@@ -82,7 +83,7 @@ def test_boxes_without_kidney_are_empty_and_repeatable(tmp_path):
 
 def test_small_crops_are_padded_with_air(tmp_path):
     cases = list_training_cases(write_case(tmp_path))
-    settings = CropSettings(margin_mm=0.0, minimum_shape=(88, 88, 44), negative_share=0.0)
+    settings = CropSettings(WORKING, margin_mm=0.0, minimum_shape=(88, 88, 44), negative_share=0.0)
     for crop in cut_kidney_crops(cases, settings, progress=False):
         assert crop["image"].shape == (1, 88, 88, 44)
         assert crop["image"][0, 0, 0, 0] == -1024 and crop["label"][0, 0, 0, 0] == 0

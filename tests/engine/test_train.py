@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,9 @@ def test_wandb_offline_run(phantom_cohort, tmp_path, monkeypatch):
     wandb.finish()
     (run,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
     (record,) = run.glob("run-*.wandb")
+    deadline = time.monotonic() + 60
+    while b"train_loss" not in record.read_bytes() and time.monotonic() < deadline:
+        time.sleep(0.2)  # its own process writes the file
     content = record.read_bytes()
     assert b"train_loss" in content and BUNDLE.encode() in content
     assert logged(tmp_path / "run", "train_loss_epoch"), "the CSV log is written too"

@@ -72,9 +72,7 @@ def test_installed_weights_are_half_precision_listed_and_load(tiny_bundle: Path,
     torch.testing.assert_close(loaded.weight, network.weight, atol=1e-3, rtol=1e-3)
 
 
-def test_values_beyond_half_precision_stay_whole_and_broken_ones_are_refused(
-    tiny_bundle: Path, tmp_path: Path
-) -> None:
+def test_values_beyond_half_precision_stay_whole_and_broken_ones_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
     trained = tmp_path / "huge.pt"
     torch.save({"weight": torch.full((2, 3), 1e6), "bias": torch.zeros(2)}, trained)
     stored = torch.load(install_weights(trained, tiny_bundle), weights_only=True)

@@ -23,7 +23,7 @@ def test_real_data_is_not_called_synthetic(data):
     for record in records:
         del record["synthetic"], record["phantom"]
     (data / "kits.json").write_text(json.dumps(records))
-    assert "does not mark any of them as synthetic" in read_cohort(data).description
+    assert "4 cases; kits.json marks none as synthetic" in read_cohort(data).description
     (data / "kits.json").unlink()
     assert read_cohort(data).cases[0].malignant is None
 

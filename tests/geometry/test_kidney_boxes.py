@@ -56,20 +56,19 @@ def test_largest_extent_over_the_slices_counts():
 
 
 def test_doubtful_boxes_do_not_stretch_a_kidney():
-    assert merge((range(4, 12), RIGHT, 0.9), ([6], (10, 50, 60, 95), 0.3)) == [voxels(RIGHT, 4, 11)]
+    assert merge((range(4, 12), RIGHT, 0.9), ([6], (10, 50, 60, 95), 0.4)) == [voxels(RIGHT, 4, 11)]
 
 
 def test_a_gap_of_one_slice_is_closed_one_of_two_is_not():
     assert merge(([4, 5, 7, 8], RIGHT, 0.9)) == [voxels(RIGHT, 4, 8)]
-    settings = MergeSettings(margin_mm=0.0, companion_mm=0.0)
-    assert merge(([4, 5, 6, 9, 10], RIGHT, 0.9), settings=settings) == [voxels(RIGHT, 4, 6)]
+    assert merge(([4, 5, 6, 9, 10], RIGHT, 0.9)) == [voxels(RIGHT, 4, 6)]
 
 
 def test_isolated_and_weak_detections_are_dropped():
     assert merge(([6], RIGHT, 0.99)) == []
-    assert merge((range(4, 7), RIGHT, 0.25)) == []  # three slices, but too little evidence together
-    assert merge((range(4, 12), RIGHT, 0.19)) == []  # below the threshold
-    assert merge((range(4, 12), RIGHT, 0.25)) == [voxels(RIGHT, 4, 11)]
+    assert merge((range(4, 6), RIGHT, 0.45)) == []  # two slices, but too little evidence together
+    assert merge((range(4, 12), RIGHT, 0.29)) == []  # below the threshold
+    assert merge((range(4, 12), RIGHT, 0.35)) == [voxels(RIGHT, 4, 11)]
 
 
 def test_the_three_times_rule():
@@ -84,7 +83,7 @@ def test_the_three_times_rule():
 
 def test_the_second_kidney_is_on_the_other_side():
     spleen = (100, 30, 125, 48)  # larger than the right kidney, but left
-    boxes = merge((range(4, 14), LEFT, 0.95), (range(12, 20), spleen, 0.9), (range(5, 10), RIGHT, 0.5))
+    boxes = merge((range(4, 14), LEFT, 0.95), (range(12, 20), spleen, 0.9), (range(5, 10), RIGHT, 0.7))
     assert boxes == [voxels(LEFT, 4, 13), voxels(RIGHT, 5, 9)]
 
 

@@ -203,3 +203,13 @@ def test_bad_arguments(bad):
 def test_grid_travels_with_the_network():
     assert tiny(grid=SliceGrid(5.0, 2.0, 64)).grid == SliceGrid(5.0, 2.0, 64)
     assert KidneyFasterRCNN(width=4).grid.input_size == 512
+
+
+def test_weights_trained_with_frozen_norms_fit_the_network_for_inference():
+    frozen = tiny(norm="frozen").eval()
+    plain = {key: value.clone() for key, value in frozen.state_dict().items()}  # as training writes it
+    network = tiny().eval()
+    network.load_state_dict(plain, strict=True)
+    images = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(network(images), frozen(images), atol=1e-4)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from nephro_monai.stages import KidneyTumorInferer, SegmentKidneyTumord, Segment
 from nephro_monai.structures import Box
 
 KIDNEY_HU, TUMOR_HU, FAT_HU = 120.0, 300.0, -100.0
-SETTINGS = SegmentSettings(roi_size=(32, 32, 16), overlap=0.25)
+SETTINGS = SegmentSettings(spacing_mm=(1.5, 1.5, 3.0), roi_size=(32, 32, 16), overlap=0.25)
 
 
 def thresholds(patches: torch.Tensor) -> torch.Tensor:
@@ -146,7 +148,7 @@ def test_prediction_on_cuda_equals_cpu():
     torch.manual_seed(0)
     network = VNet(width=2)
     image = scan_of([((60, 60, 60), 30, KIDNEY_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
-    settings = SegmentSettings(roi_size=(32, 32, 16), overlap=0.25, smallest_kidney_ml=0.0, bfloat16=False)
+    settings = replace(SETTINGS, smallest_kidney_ml=0.0, bfloat16=False)
     case = {"image": image, "kidneys": [Box(0, 0, 0, 80, 80, 40)]}
     on_cpu = SegmentKidneyTumord(network, settings=settings)(case)["segmentation"].as_tensor()
     on_cuda = SegmentKidneyTumord(network, settings=settings, device="cuda")(case)["segmentation"]

@@ -12,7 +12,12 @@ from nephro_monai.networks.colorization_cic import ColorfulColorizer
 from nephro_monai.networks.slice_classifier import SliceClassifier
 from nephro_monai.stages.colorize import GrayColorizer, LearnedColorizer
 from nephro_monai.training.slice_augmentation import SliceAugmentation
-from nephro_monai.training.slice_classification import SliceClassificationModule, patient_scores
+from nephro_monai.training.slice_classification import (
+    AdamWSettings,
+    SliceClassificationModule,
+    SubtypeTask,
+    patient_scores,
+)
 
 TINY = {"name": "densenet", "init_features": 4, "growth_rate": 4, "block_config": [1, 1]}
 
@@ -24,7 +29,7 @@ def _module(colorizer: torch.nn.Module | None = None) -> SliceClassificationModu
         colorizer or GrayColorizer(),
         SliceAugmentation(size=26, shift=2.0),
         torch.nn.CrossEntropyLoss(),
-        learning_rate=1e-2,
+        optimizer=AdamWSettings(learning_rate=1e-2),
         size=64,
     )
 
@@ -80,6 +85,26 @@ def test_only_the_dense_layers_are_regularized_strongly() -> None:
     assert (dense["weight_decay"], others["weight_decay"], norms["weight_decay"]) == (0.02, 0.001, 0.0)
     counted = sum(len(group["params"]) for group in (dense, others, norms))
     assert counted == len(list(module.network.parameters()))
+
+
+def test_subtypes_add_to_the_loss() -> None:
+    torch.manual_seed(0)
+    module = SliceClassificationModule(
+        SliceClassifier(TINY, head_features=8),
+        GrayColorizer(),
+        SliceAugmentation(size=26),
+        torch.nn.CrossEntropyLoss(),
+        SubtypeTask(("papillary", "oncocytoma"), weight=0.5),
+        size=64,
+    )
+    logits = torch.randn(3, 2)
+    loss = module._subtype_loss(logits, ["oncocytoma", "", "papillary"])
+    expected = torch.nn.functional.cross_entropy(logits[[0, 2]], torch.tensor([1, 0]))
+    torch.testing.assert_close(loss, expected)
+    assert module._subtype_loss(logits, ["", "urothelial", ""]) == 0
+    trained = {id(p) for group in module.configure_optimizers().param_groups for p in group["params"]}
+    assert id(module.subtype_layer.weight) in trained
+    assert not any("subtype" in key for key in module.network.state_dict())
 
 
 def test_patients_are_scored_by_majority() -> None:

@@ -1,0 +1,114 @@
+"""The classification bundle: contract, training and inference from its JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ckpt_export, verify_net_in_out
+
+from nephro_monai.engine.bundles import find_bundle, read_configs
+from nephro_monai.engine.train import TrainOptions, train_bundle
+from nephro_monai.networks.colorization_cic import ColorfulColorizer
+
+NAME = "renal_tumor_ct_classification_densenet"
+TINY = {
+    "network_def#encoder": {"name": "densenet", "init_features": 4, "growth_rate": 2, "block_config": [1, 1]},
+    "network_def#head_features": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def configs() -> Path:
+    return find_bundle(NAME) / "configs"
+
+
+@pytest.fixture(scope="module")
+def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("config") / "tiny.json"
+    path.write_text(json.dumps(TINY))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def colorizer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Settings that take a tiny colorizer instead of the shipped one."""
+    folder = tmp_path_factory.mktemp("colorizer")
+    torch.save(ColorfulColorizer(width=2, bins=20).state_dict(), folder / "model.pt")
+    (folder / "tiny.json").write_text(json.dumps({"network_def#width": 2, "network_def#bins": 20}))
+    return {
+        "colorizer_weights": str(folder / "model.pt"),
+        "colorizer_configs": ["inference.json", str(folder / "tiny.json")],
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tumor_cases: Path, colorizer: dict[str, object]) -> Path:
+    quick = {
+        "epochs": 1, "slices_per_epoch": 8, "batch_size": 4, "validation_interval": 1, "progress": False,
+        "validation_fraction": 0.5, "train#trainer#log_every_n_steps": 1,
+    }  # fmt: skip
+    out = tmp_path_factory.mktemp("run")
+    overrides = {**TINY, **quick, **colorizer}
+    return train_bundle(
+        NAME, TrainOptions(data=tumor_cases, out=out, device="cpu", precision="32", overrides=overrides)
+    )
+
+
+def test_network_fits_its_metadata(configs: Path) -> None:
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(configs / "metadata.json"),
+        config_file=str(configs / "inference.json"),
+        device="cpu",
+    )
+
+
+def test_training_writes_weights_and_logs(trained: Path) -> None:
+    network = read_configs(NAME, overrides=TINY).get_parsed_content("network_def")
+    network.load_state_dict(torch.load(trained, weights_only=True))
+    header = next((trained.parent / "logs").glob("*/metrics.csv")).read_text().splitlines()[0]
+    assert {"val_loss", "val_slice_auc", "val_patient_balanced_accuracy"} <= set(header.split(","))
+
+
+def test_inference_writes_probabilities_of_every_slice(
+    trained: Path, tumor_cases: Path, tmp_path: Path, tiny_config: str, colorizer: dict[str, object]
+) -> None:
+    overrides = {
+        **TINY, **colorizer, "dataset_dir": str(tumor_cases), "output_dir": str(tmp_path), "device_name": "cpu",
+        "weights": str(trained), "configs": ["inference.json", tiny_config],
+    }  # fmt: skip
+    read_configs(NAME, overrides=overrides).get_parsed_content("run")
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert len(rows) == 6 * 4
+    assert rows[0][0] == "case_00000_tumor1_z002"
+    assert all(float(benign) + float(malignant) == pytest.approx(1.0, abs=1e-4) for _, benign, malignant in rows)
+
+
+def test_exports_to_torchscript(trained: Path, configs: Path, tiny_config: str, tmp_path: Path) -> None:
+    ckpt_export(
+        net_id="network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(trained),
+        meta_file=str(configs / "metadata.json"),
+        config_file=[str(configs / "inference.json"), tiny_config],
+    )
+    assert torch.jit.load(str(tmp_path / "model.ts"))(torch.rand(1, 3, 64, 64)).shape == (1, 2)
+
+
+def test_training_and_inference_agree(configs: Path) -> None:
+    train, inference = (json.loads((configs / f"{name}.json").read_text()) for name in ("train", "inference"))
+    for key in ("network_def", "colorizer", "colorizer_weights"):
+        assert train[key] == inference[key]
+    assert train["augmentation"]["size"] == inference["slices"]["settings"]["size"]
+
+
+@pytest.mark.parametrize("base", ["train.json", "inference.json"])
+def test_full_size_is_the_paper(base: str) -> None:
+    network_def = read_configs(NAME, (base, "full_size.json")).get("network_def")
+    assert network_def["encoder"] == {"name": "densenet121"}
+    assert (network_def["head_features"], network_def["dropout"]) == (2048, 0.2)
