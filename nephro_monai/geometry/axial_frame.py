@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from nephro_monai.constants import HU_RANGE
-from nephro_monai.geometry.axial import axial_box_to_volume, volume_to_axial
-from nephro_monai.structures import Box, SliceGrid
+from nephro_monai.geometry.axial import volume_to_axial
+from nephro_monai.structures import SliceGrid
 
 __all__ = ["AxialFrame", "axial_planes", "body_frame", "crop_to_frame"]
 
@@ -54,20 +54,6 @@ class AxialFrame:
         zmin, zmax = self.slice_ranges[slices[0]][0], self.slice_ranges[slices[1] - 1][1]
         x_size, y_size = self.volume_shape[:2]
         return x_size - columns[1], y_size - rows[1], zmin, x_size - columns[0], y_size - rows[0], zmax
-
-    def input_box(self) -> Box:
-        """Part of the scan that the input sees, all slices.
-
-        Raises:
-            ValueError: If the input lies outside the scan.
-        """
-        x_scale = self.volume_shape[0] / self.plane_shape[1]
-        y_scale = self.volume_shape[1] / self.plane_shape[0]
-        columns = [min(max(round(c * x_scale), 0), self.volume_shape[0]) for c in (self.left, self.left + self.size)]
-        rows = [min(max(round(r * y_scale), 0), self.volume_shape[1]) for r in (self.top, self.top + self.size)]
-        return axial_box_to_volume(
-            (rows[0], rows[1]), (columns[0], columns[1]), (0, self.volume_shape[2]), self.volume_shape
-        )
 
 
 def axial_planes(

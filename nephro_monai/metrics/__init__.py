@@ -1,1 +1,1 @@
-"""TODO."""
+"""Pure functions that score outlines, boxes and verdicts; import them from their files, which differ in weight."""

@@ -160,10 +160,9 @@ class Canvas:
             return None
         distance = np.full(tuple(b.stop - b.start for b in bounds), margin, np.float32)
         axes = [axis[b] for axis, b in zip(self.grid.axes, bounds, strict=True)]
-        starts, stops = (
-            np.stack([np.searchsorted(a, edge[:, k], side) for k, a in enumerate(axes)], axis=1)
-            for edge, side in ((points - reach, "left"), (points + reach, "right"))
-        )
+        low, high = points - reach, points + reach
+        starts = np.stack([np.searchsorted(axis, low[:, k], "left") for k, axis in enumerate(axes)], axis=1)
+        stops = np.stack([np.searchsorted(axis, high[:, k], "right") for k, axis in enumerate(axes)], axis=1)
         for point, radius, start, stop in zip(points, radii, starts, stops, strict=True):
             window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
             z, y, x = (a[w] - np.float32(p) for a, w, p in zip(axes, window, point, strict=True))

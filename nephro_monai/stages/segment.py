@@ -38,6 +38,9 @@ class SegmentSettings:
         overlap: Of neighboring windows, as a share.
         batch_size: Windows per pass.
         smallest_kidney_ml: A region below this is no kidney.
+        loss_weights: Class weights of the training's loss. Their logarithms are taken off the logits, so that what made
+            tumors worth more in training does not make them larger here (logit adjustment, Menon 2021,
+            arXiv 2007.07314).
         bfloat16: None uses bfloat16 where the hardware has it; True or False decides by hand.
     """
 
@@ -47,6 +50,7 @@ class SegmentSettings:
     overlap: float = 0.5
     batch_size: int = 2
     smallest_kidney_ml: float = 2.0
+    loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     bfloat16: bool | None = None
 
 
@@ -182,7 +186,8 @@ def segment_box(
     inferer = SlidingWindowInferer(
         settings.roi_size, settings.batch_size, settings.overlap, mode="gaussian", padding_mode="constant", cval=-1.0
     )
-    probabilities = torch.softmax(inferer(windowed, logits)[0], dim=0)
+    offsets = torch.tensor(settings.loss_weights, device=windowed.device).log()
+    probabilities = torch.softmax(inferer(windowed, logits)[0] - offsets[:, None, None, None], dim=0)
     smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(settings.spacing_mm))
     if not _keep_regions(probabilities, regions, smallest):
         return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
