@@ -84,7 +84,7 @@ def parse_case_ranges(text: str) -> frozenset[int]:
     """
     numbers: set[int] = set()
     for part in filter(None, (p.strip() for p in text.split(","))):
-        first, _, last = part.partition("-")
+        first, _, last = (text.strip() for text in part.partition("-"))
         if not first.isdigit() or (last and not last.isdigit()) or part.endswith("-"):
             raise ValueError(f"Cannot read the case range {part!r}; write for example 120-134,141-149.")
         low, high = int(first), int(last or first)

