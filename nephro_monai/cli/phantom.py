@@ -23,6 +23,9 @@ def phantom(
         list[str] | None, typer.Option(help="malignant, benign, none or random; dealt out in turn.")
     ] = None,
     tissues: Annotated[bool, typer.Option("--tissues", help="Write tissues.nii.gz too.")] = False,
+    around_tumor: Annotated[
+        bool, typer.Option("--around-tumor", help="Only the tumors' surroundings, at full resolution.")
+    ] = False,
     first_index: Annotated[int, typer.Option(min=0, help="Number of the first case.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make cases again that exist.")] = False,
@@ -36,7 +39,7 @@ def phantom(
     cohort = CohortConfig(
         cases=cases,
         seed=seed,
-        case=PhantomConfig(shape=shape),
+        case=PhantomConfig(shape=shape, around_tumor=around_tumor, no_tumor_share=0.0 if around_tumor else 0.15),
         kinds=tuple(kind or ["random"]),  # type: ignore[arg-type]
         labels=labels,
         exclude_cases=parse_case_ranges(exclude_cases),

@@ -9,6 +9,7 @@ from torch import nn
 __all__ = ["VNet"]
 
 _STRIDE = 16  # four halvings
+_PAPER_KERNEL = 5
 
 
 class VNet(nn.Module):
@@ -26,9 +27,12 @@ class VNet(nn.Module):
         dropout_up: Channel dropout of (upsampled features, skip features) in the two deepest decoder stages;
             the two others drop only skip features.
         spatial_dims: 3 for volumes, 2 for slices.
+        kernel_size: Side of the convolution kernels of the residual stages, odd: 5 in the paper; 3 has 27 instead of
+            125 weights per pair of channels and trains about three times as fast at the same width.
 
     Raises:
-        ValueError: If `in_channels` does not divide `width`, or `width` or `out_channels` is below 1.
+        ValueError: If `in_channels` does not divide `width`, `width` or `out_channels` is below 1, or `kernel_size`
+            is even.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class VNet(nn.Module):
         dropout_down: float | None = 0.5,
         dropout_up: tuple[float, float] = (0.5, 0.5),
         spatial_dims: int = 3,
+        kernel_size: int = 5,
     ) -> None:
         super().__init__()
         if width < 1 or out_channels < 1 or in_channels < 1 or width % in_channels:
@@ -47,6 +52,8 @@ class VNet(nn.Module):
                 f"VNet needs width and out_channels >= 1 and in_channels that divides width, "
                 f"got width={width}, in_channels={in_channels}, out_channels={out_channels}."
             )
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"VNet needs an odd kernel_size (5 in the paper), got {kernel_size}.")
         activation = ("elu", {"inplace": True}) if act == "elu" else act
         skip_only = (None, dropout_up[1])
         up = (dropout_up[0], dropout_up[1])
@@ -61,6 +68,8 @@ class VNet(nn.Module):
         self.up_tr64 = UpTransition(dims, 8 * w, 4 * w, 1, activation, dropout_prob=skip_only)
         self.up_tr32 = UpTransition(dims, 4 * w, 2 * w, 1, activation, dropout_prob=skip_only)
         self.out_tr = OutputTransition(dims, 2 * w, out_channels, activation)
+        if kernel_size != _PAPER_KERNEL:
+            _change_kernels(self, kernel_size)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Logits of every voxel.
@@ -110,3 +119,15 @@ class VNet(nn.Module):
                     f"VNet halves the volume four times, so every extent must be a multiple of {_STRIDE}; "
                     f"got {list(image.shape[2:])}. Pad the volume or use a sliding window whose roi_size fits."
                 )
+
+
+def _change_kernels(network: nn.Module, kernel_size: int) -> None:
+    """Replaces the paper's 5-wide convolutions, which MONAI's blocks have built in, by others of the same channels."""
+    for block in network.modules():
+        for name, layer in block.named_children():
+            if isinstance(layer, (nn.Conv2d, nn.Conv3d)) and layer.kernel_size[0] == _PAPER_KERNEL:
+                has_bias = layer.bias is not None
+                new = type(layer)(
+                    layer.in_channels, layer.out_channels, kernel_size, padding=kernel_size // 2, bias=has_bias
+                )
+                setattr(block, name, new)

@@ -70,7 +70,8 @@ def build_scene(config: PhantomConfig, plan: Plan, rng: np.random.Generator) -> 
     spine = find_spine(shapes, rng, yaw, expected_x=0.0 if config.label_map else float(offset[2]))
     shapes, special = _with_specials(shapes, plan, spine, rng)
     shapes = _with_tumors(shapes, plan, spine, rng)
-    grid, shift = _field_of_view(config, shapes, fov, rng)
+    field_of_view = _tumor_field_of_view if config.around_tumor else _field_of_view
+    grid, shift = field_of_view(config, shapes, fov, rng)
     shapes = replace(shapes, origin=shapes.origin + shift)
     return Scene(grid, shapes, spine + shift, yaw, special)
 
@@ -170,3 +171,18 @@ def _field_of_view(
     if thickness * shape[0] < bottom - top:
         center = shapes.origin[0] + 0.5 * (labeled[0] + labeled[-1]) * shapes.spacing[0]
     return Grid(shape, (thickness, in_plane, in_plane)), np.array([-center, 0.0, 0.0])
+
+
+def _tumor_field_of_view(
+    config: PhantomConfig, shapes: Shapes, fov_mm: float, rng: np.random.Generator
+) -> tuple[Grid, NDArray[np.float64]]:
+    """As `_field_of_view`, of the tumors' surroundings only (of the kidneys' where no tumor could be placed)."""
+    shown = shapes.tumor < 0 if (shapes.tumor < 0).any() else shapes.kidney < 0
+    ends = [np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
+    low, high = shapes.origin + np.array(ends).T * np.array(shapes.spacing)
+    reach = np.maximum(0.5 * (high - low) + np.array([10.0, 25.0, 25.0]), [0.0, 75.0, 75.0])
+    thickness = float(rng.choice(_THICKNESSES_MM, p=_THICKNESS_SHARES))
+    in_plane = float(round(fov_mm / 512, 5))
+    spacing = (thickness, in_plane, in_plane)
+    slices, rows, columns = (int(np.ceil(2 * r / s)) for r, s in zip(reach, spacing, strict=True))
+    return Grid((slices, rows, columns), spacing), -0.5 * (low + high)

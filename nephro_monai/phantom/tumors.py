@@ -63,10 +63,10 @@ def _enhancement(rng: np.random.Generator, subtype: str, phase: Phase) -> float:
     """Solid tumor HU relative to its kidney's mean in a phase with contrast."""
     washes_out = phase != "arterial"
     low, high = {
-        "clear_cell_rcc": (0.50, 0.92) if washes_out else (0.58, 1.35),
-        "papillary": (0.22, 0.46),
-        "chromophobe": (0.40, 0.68),
-        "oncocytoma": (0.66, 0.98) if washes_out else (0.70, 1.25),
+        "clear_cell_rcc": (0.45, 0.85) if washes_out else (0.55, 1.25),
+        "papillary": (0.22, 0.44),
+        "chromophobe": (0.36, 0.60),
+        "oncocytoma": (0.74, 1.0) if washes_out else (0.78, 1.3),
         "angiomyolipoma": (0.35, 0.80),
     }[subtype]
     share = rng.uniform(low, high)
@@ -90,21 +90,23 @@ def draw_look(rng: np.random.Generator, subtype: str, kidney_hu: float, phase: P
         diameter_mm: Size; small tumors have fewer signs.
     """
     if phase == "none":
-        solid = kidney_hu + rng.uniform(-14, -4) if rng.uniform() < 0.6 else kidney_hu + rng.uniform(4, 22)
+        # Papillary carcinomas are the dense ones before contrast.
+        dense = rng.uniform() < {"papillary": 0.85, "chromophobe": 0.6}.get(subtype, 0.2)
+        solid = kidney_hu + (rng.uniform(4, 24) if dense else rng.uniform(-14, -4))
     elif subtype == "papillary" and rng.uniform() < 0.6:
         solid = rng.uniform(25, 75)
     else:
         solid = kidney_hu * _enhancement(rng, subtype, phase)
-    small = diameter_mm < 18
-    soft = 0.55 if phase == "none" else 1.0
-    dark = min(solid - 18, rng.uniform(-2, 34)) if solid > 30 else solid - 22
-    base = TumorLook(subtype, solid, 0.0, 0.0, necrosis_hu=dark, scar_hu=min(solid * 0.5, solid - 30))
+    small = diameter_mm < 22
+    soft = 0.7 if phase == "none" else 1.0
+    dark = min(solid - 18, rng.uniform(-4, 26)) if solid > 30 else solid - 24
+    base = TumorLook(subtype, solid, 0.0, 0.0, necrosis_hu=dark, scar_hu=min(solid * 0.45, solid - 34))
     if subtype == "clear_cell_rcc":
         mixed = rng.uniform() < 0.85
         return replace(
-            base, coarse_hu=soft * (rng.uniform(13, 34) if mixed else rng.uniform(5, 12)),
+            base, coarse_hu=soft * (rng.uniform(18, 40) if mixed else rng.uniform(5, 12)),
             fine_hu=soft * rng.uniform(5, 16),
-            necrosis=(rng.uniform(0.05, 0.2) if small else rng.uniform(0.12, 0.65)) if mixed else 0.0,
+            necrosis=(rng.uniform(0.18, 0.45) if small else rng.uniform(0.15, 0.65)) if mixed else 0.0,
             rim_hu=rng.uniform(0, 40) if rng.uniform() < 0.4 else 0.0, calcified=rng.uniform() < 0.12,
         )  # fmt: skip
     if subtype == "papillary":
@@ -117,18 +119,18 @@ def draw_look(rng: np.random.Generator, subtype: str, kidney_hu: float, phase: P
         return replace(
             base, coarse_hu=rng.uniform(4, 13), fine_hu=rng.uniform(2, 8),
             necrosis=rng.uniform(0.08, 0.3) if rng.uniform() < 0.2 else 0.0,
-            scar=rng.uniform(0.2, 0.4) if rng.uniform() < 0.1 else 0.0, calcified=rng.uniform() < 0.12,
+            scar=rng.uniform(0.2, 0.4) if rng.uniform() < 0.07 else 0.0, calcified=rng.uniform() < 0.12,
         )  # fmt: skip
     if subtype == "oncocytoma":
-        scarred = rng.uniform() < (0.65 if small else 0.88)
+        scarred = rng.uniform() < 0.88
         return replace(
-            base, coarse_hu=rng.uniform(2, 9), fine_hu=rng.uniform(1, 7),
-            scar=rng.uniform(0.42, 0.75) if scarred else 0.0,
+            base, coarse_hu=rng.uniform(2, 7), fine_hu=rng.uniform(1, 5),
+            scar=rng.uniform(*((0.65, 0.95) if small else (0.48, 0.8))) if scarred else 0.0,
         )  # fmt: skip
     fatty = rng.uniform() < 0.9
     return replace(
         base, coarse_hu=soft * rng.uniform(5, 16), fine_hu=soft * rng.uniform(4, 12),
-        fat=rng.uniform(0.15, 0.7) if fatty else 0.0, fat_hu=rng.uniform(-105, -45),
+        fat=rng.uniform(0.4 if small else 0.22, 0.7) if fatty else 0.0, fat_hu=rng.uniform(-105, -55),
     )  # fmt: skip
 
 
@@ -199,7 +201,7 @@ def paint_tumor(canvas: Canvas, bounds: Bounds, depth: Floats, mask: NDArray[np.
     spacing = canvas.grid.spacing
     radius = max(float(depth[mask].max()), 3.0)
     coarse = smooth_noise(rng, depth.shape, spacing, float(np.clip(0.7 * radius, 6, 22)))
-    medium = smooth_noise(rng, depth.shape, spacing, float(np.clip(0.3 * radius, 4, 9)))
+    medium = smooth_noise(rng, depth.shape, spacing, float(np.clip(0.4 * radius, 5, 9)))
     fine = rng.standard_normal(depth.shape, dtype=np.float32)
     fine = ndimage.uniform_filter(fine, (1, 3, 3)) * 3
     hu = look.solid_hu + look.coarse_hu * (0.75 * coarse + 0.5 * medium) + look.fine_hu * fine
@@ -210,12 +212,12 @@ def paint_tumor(canvas: Canvas, bounds: Bounds, depth: Floats, mask: NDArray[np.
     if look.necrosis:
         # Necrosis lies where blood does not reach: inside.
         score = coarse + 0.35 * medium + 1.3 * np.clip(depth / radius, 0, 1)
-        inner = mask & (depth > min(2.0, 0.25 * radius))
+        inner = mask & (depth > min(2.0, 0.2 * radius))
         value = look.necrosis_hu + 5 * medium + 3 * fine
         _blend(view, hu, inner, score, (look.necrosis, rng.uniform(0.05, 0.7)), value, Tissue.TUMOR_NECROSIS)
     if look.fat:
         value = np.clip(look.fat_hu + 10 * coarse + 5 * fine, -120, -15)
-        _blend(view, hu, mask, medium + 0.6 * coarse, (look.fat, rng.uniform(0.05, 0.4)), value, Tissue.TUMOR_FAT)
+        _blend(view, hu, mask, 0.7 * medium + 0.8 * coarse, (look.fat, rng.uniform(0.05, 0.4)), value, Tissue.TUMOR_FAT)
     if look.scar:
         scar = _stellate(canvas, bounds, depth, mask, look.scar * radius)
         view[scar] = Tissue.TUMOR_SCAR

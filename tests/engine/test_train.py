@@ -77,6 +77,18 @@ def test_stopped_and_resumed_ends_where_unbroken_ends(phantom_cohort, tmp_path, 
     assert any(not torch.equal(halfway[name], value) for name, value in expected.items())
 
 
+def test_training_can_start_from_weights(phantom_cohort, tmp_path):
+    from nephro_monai.networks.vnet import VNet
+
+    start = VNet(width=1).state_dict()
+    torch.save(start, tmp_path / "start.pt")
+    overrides = {"initial_weights": str(tmp_path / "start.pt"), "learning_rate": 0.0, "epochs": 1}
+    end = torch.load(
+        train_bundle(BUNDLE, options(phantom_cohort, tmp_path / "run", overrides=overrides)), weights_only=True
+    )
+    assert all(torch.equal(end[name], value) for name, value in start.items() if "running" not in name and value.ndim)
+
+
 def test_finished_runs_are_not_overwritten_unasked(tmp_path):
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     last.parent.mkdir(parents=True)
