@@ -12,6 +12,7 @@ from nephro_monai.cli.evaluate import evaluate
 from nephro_monai.cli.install_weights import install_weights
 from nephro_monai.cli.phantom import phantom
 from nephro_monai.cli.predict import predict
+from nephro_monai.cli.systems import systems
 from nephro_monai.cli.train import train
 from nephro_monai.errors import NephroError
 
@@ -29,6 +30,7 @@ app.command()(phantom)
 app.command()(train)
 app.command()(evaluate)
 app.command()(install_weights)
+app.command()(systems)
 
 
 def _version(show: bool) -> None:

@@ -22,6 +22,9 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="Folder for the results, one subfolder per case.")],
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bundle: Annotated[str, typer.Option(help="Cascade bundle, by name or path.")] = "nephro_cascade",
+    system: Annotated[
+        str | None, typer.Option(help="One of the papers' systems instead of the default; `nephro systems` lists them.")
+    ] = None,
     config: Annotated[
         list[str] | None,
         typer.Option(help="Further configuration of the bundle (such as full_size.json), or a path. Repeatable."),
@@ -36,6 +39,7 @@ def predict(
     """Find and outline kidneys and tumors, and vote: malignant, benign or undetermined."""
     from nephro_monai.engine import cascade_parser, instantiate, parse_overrides
     from nephro_monai.engine.summary import print_summary
+    from nephro_monai.systems import find_system
 
     overrides = {
         **parse_overrides(set_ or ()),
@@ -47,7 +51,8 @@ def predict(
         "seed": seed,
         "arguments": sys.argv[1:],
     }
-    parser = cascade_parser(bundle, config or (), overrides)
+    configs = [*([find_system(system).configuration] if system else []), *(config or [])]
+    parser = cascade_parser(bundle, configs, overrides)
     outcomes = instantiate(parser, "evaluator").run()
     print_summary(outcomes, out)
     raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)

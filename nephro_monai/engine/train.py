@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nephro_monai.engine.bundles import find_bundle, read_configs
+from nephro_monai.engine.bundles import find_bundle, instantiate, read_configs
 from nephro_monai.engine.environment import resolve_device
 from nephro_monai.errors import BundleError, NephroError, OutputError, TrainingDataError
 
@@ -71,24 +71,8 @@ def train_bundle(bundle: str | Path, options: TrainOptions) -> Path:
     settings = {**_settings(root, out, options), **options.overrides}
     parser = read_configs(root, ("train.json", *options.configs), settings)
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        parser.get_parsed_content("run", instantiate=True)
-    except RuntimeError as error:
-        ours = _cause(error)
-        if ours is None:
-            raise
-        raise ours from None
+    instantiate(parser, "run")
     return out / "model.pt"
-
-
-def _cause(error: BaseException) -> NephroError | None:
-    """The error of ours that MONAI's parser wrapped in its "Failed to instantiate component", if there is one."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, NephroError):
-            return inner
-        inner = inner.__cause__
-    return None
 
 
 def _settings(root: Path, out: Path, options: TrainOptions) -> dict[str, Any]:

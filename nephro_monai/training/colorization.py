@@ -23,7 +23,7 @@ class ColorizationModule(pl.LightningModule):
     """Zhang's classification of quantized colors, with colors that tissue decides instead of photographs.
 
     Cross-entropy between the predicted distribution over quantized colors and the soft-encoded target, rare colors
-    weighted up (class rebalancing). The target is formed at the network's output resolution, a quarter of the input's:
+    weighted up (class rebalancing). The target is formed at the resolution of the network's scores:
     where tissues share such a pixel, it is the mixture of their encodings.
 
     Batches are dictionaries with `image`, (B, 1, H, W) in HU, and `tissues`, (B, 1, H, W) ids, at the pixel spacing
@@ -37,7 +37,7 @@ class ColorizationModule(pl.LightningModule):
         tissue_fractions: Share of the training pixels per tissue id, for the rebalancing.
         augmentation: Random variants; its `size` is what is cut from the slices in training and validation.
         network_size: Rows and columns the cut is resized to. The ratio to `augmentation.size` must be that of
-            inference (256 : 130), so that tissue has the size it will have there; smaller is faster.
+            inference (256 : 130), so that tissue has the size it will have there; a smaller cut is faster.
         learning_rate: Highest learning rate of AdamW.
         weight_decay: Of AdamW.
     """
@@ -94,7 +94,7 @@ class ColorizationModule(pl.LightningModule):
         size = self.augmentation.size
         maps = center_crop(self.color_table.group_maps(batch["tissues"]), size)
         logits, shares = self._predict(center_crop(batch["image"].float(), size), maps)
-        predicted = 110.0 * self.network.model_out(torch.softmax(logits.float(), dim=1)).float()
+        predicted = self.network.expected_ab(logits)
         error = torch.linalg.vector_norm(predicted - self.color_table.ab_maps(shares), dim=1)
         distance = torch.cdist(predicted.permute(0, 2, 3, 1).flatten(0, 2), self.color_table.ab)
         groups = shares.argmax(1).flatten()

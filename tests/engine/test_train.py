@@ -46,7 +46,7 @@ def test_fit_writes_weights_checkpoint_and_log(phantom_cohort, tmp_path):
     weights = train_bundle(BUNDLE, options(phantom_cohort, tmp_path / "run"))
     assert weights == tmp_path / "run" / "model.pt"
     state = torch.load(weights, weights_only=True)
-    assert state["in_tr.conv_block.conv.weight"].shape == (1, 1, 5, 5, 5)
+    assert state["in_tr.conv_block.conv.weight"].shape == (1, 1, 3, 3, 3)
     assert all(value.isfinite().all() for value in state.values())
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
     assert len(logged(tmp_path / "run", "train_loss_epoch")) == 2
@@ -80,7 +80,7 @@ def test_stopped_and_resumed_ends_where_unbroken_ends(phantom_cohort, tmp_path, 
 def test_training_can_start_from_weights(phantom_cohort, tmp_path):
     from nephro_monai.networks.vnet import VNet
 
-    start = VNet(width=1).state_dict()
+    start = VNet(width=1, kernel_size=3).state_dict()
     torch.save(start, tmp_path / "start.pt")
     overrides = {"initial_weights": str(tmp_path / "start.pt"), "learning_rate": 0.0, "epochs": 1}
     end = torch.load(

@@ -25,8 +25,17 @@ def test_widths_double_from_stage_to_stage(width):
     assert channels == [2 * width, 4 * width, 8 * width, 16 * width]
 
 
-def test_shipped_width_has_the_stated_size():
-    assert round(sum(p.numel() for p in VNet(width=8).parameters()) / 1e6, 1) == 11.4
+@pytest.mark.parametrize(("kernel_size", "millions"), [(5, 11.4), (3, 2.6)])
+def test_sizes_of_narrow_networks(kernel_size, millions):
+    network = VNet(width=8, kernel_size=kernel_size)
+    assert round(sum(p.numel() for p in network.parameters()) / 1e6, 1) == millions
+    kernels = {m.kernel_size[0] for m in network.modules() if isinstance(m, torch.nn.Conv3d)}
+    assert kernels == {kernel_size, 2, 1}
+
+
+def test_even_kernels_are_refused():
+    with pytest.raises(ValueError, match="odd kernel_size"):
+        VNet(width=2, kernel_size=4)
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 16), (32, 16, 48)])

@@ -1,0 +1,33 @@
+"""`nephro systems`: the papers' systems."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+__all__ = ["systems"]
+
+
+def systems(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Lists the systems of the five papers: what they do, their bundles and the figures the papers report."""
+    from rich.console import Console
+
+    from nephro_monai.systems import SYSTEMS
+
+    if as_json:
+        typer.echo(json.dumps([asdict(system) for system in SYSTEMS.values()], indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for system in SYSTEMS.values():
+        console.print(f"[bold]{system.name}[/bold]: {system.title}")
+        console.print(f"  paper     {system.paper}", style="dim")
+        for name in system.bundles:
+            console.print(f"  bundle    {name}{' (borrowed)' if name in system.borrows else ''}")
+        figures = ", ".join(f"{name} {value}" for name, value in system.reported.items())
+        console.print(f"  reported  {figures} (the paper's own data)\n")
+    typer.echo("Run one with: nephro predict SCAN --out DIR --system NAME")
