@@ -1,0 +1,42 @@
+"""Systems side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nephro_monai.errors import TrainingDataError
+from nephro_monai.evaluation.systems_table import read_systems, write_systems
+
+
+def _evaluated(folder: Path, malignancy: dict | None) -> None:
+    summary = {
+        "kidney_dice": {"mean": 0.9, "n": 4}, "tumor_dice_with_tumor": {"mean": 0.5, "n": 3},
+        "both_kidneys_found": {"share": 0.75, "n": 4}, "tumor_found": {"share": None, "n": 0},
+        "malignancy": malignancy, "seconds": {"mean": 2.5, "n": 4},
+    }  # fmt: skip
+    for name in ("results", "evaluation"):
+        (folder / name).mkdir(parents=True)
+    (folder / "evaluation" / "summary.json").write_text(json.dumps(summary))
+    (folder / "results" / "run.json").write_text(json.dumps({"peak_memory_gib": 1.4}))
+
+
+def test_rows_hold_what_was_measured_and_nothing_where_nothing_was(tmp_path):
+    _evaluated(tmp_path / "with_classifier", {"balanced_accuracy": 0.8, "auc": 0.9, "n_auc": 3})
+    _evaluated(tmp_path / "without", {"balanced_accuracy": 0.0, "auc": None, "n_auc": 0})
+    first, second = read_systems(tmp_path)
+    assert (first.system, first.kidney_dice, first.auc, first.peak_memory_gib) == ("with_classifier", 0.9, 0.9, 1.4)
+    assert (second.balanced_accuracy, second.auc, second.tumor_found) == (None, None, None)
+    write_systems([second, first], tmp_path / "systems.md")
+    lines = (tmp_path / "systems.md").read_text().splitlines()
+    assert lines[2] == "| without | 4 | 75 % | 0.900 | 0.500 | - | - | - | 2.5 | 1.4 |"
+    assert len(lines) == 4
+
+
+def test_missing_runs_are_named(tmp_path):
+    with pytest.raises(TrainingDataError, match="needs <system>/results"):
+        read_systems(tmp_path)
+    with pytest.raises(TrainingDataError, match="scnet"):
+        read_systems(tmp_path, ["scnet"])
