@@ -9,6 +9,7 @@ EXTRAS ?= dev,wandb,onnx
 WORKERS ?= 2
 DEVICE ?= auto
 KITS19 ?= ../shared/kits19/data
+SYSTEMS ?= nephro_cascade enet_two_stage
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,18 +55,32 @@ evaluate-phantom: $(STAMP) ## the README's figures: 20 synthetic cases around la
 	labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
 	if [ ! -d "$(KITS19)" ]; then labels=(); echo "No label maps in $(KITS19): the cases have procedural anatomy instead. KITS19=DIR names another folder."; fi; \
 	$(BIN)/nephro phantom --out out/evaluate-phantom/scans --cases 20 --seed 20 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}
-	$(BIN)/nephro predict out/evaluate-phantom/scans --out out/evaluate-phantom/results --device $(DEVICE) || [ $$? -eq 1 ] # a failed case is counted below
-	$(BIN)/nephro evaluate out/evaluate-phantom/results --data out/evaluate-phantom/scans --out out/evaluate-phantom/evaluation
+	for system in $(SYSTEMS); do \
+	  chosen=(--system "$$system"); if [ "$$system" = nephro_cascade ]; then chosen=(); fi; \
+	  folder="out/evaluate-phantom/$$system"; \
+	  $(BIN)/nephro predict out/evaluate-phantom/scans --out "$$folder/results" --device $(DEVICE) $${chosen[@]+"$${chosen[@]}"} || [ $$? -eq 1 ]; \
+	  $(BIN)/nephro evaluate "$$folder/results" --data out/evaluate-phantom/scans --out "$$folder/evaluation" || [ $$? -eq 1 ]; \
+	done
+	$(BIN)/nephro systems-table out/evaluate-phantom $(SYSTEMS:%=--system %)
 
-TRAINED := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet ct_colorization_cic renal_tumor_ct_classification_densenet
+# Bundles trained on whole scans, and on the surroundings of tumors.
+ON_SCANS := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet kidney_ct_segmentation_enet kidney_tumor_ct_segmentation_enet
+ON_TUMORS := ct_colorization_cic renal_tumor_ct_classification_densenet
 
 weights: $(STAMP) ## make the weights that ship once more (hours; DEVICE=cuda where there is one)
 	@test -d "$(KITS19)" || { echo "No label maps in $(KITS19): KITS19=DIR names the folder with KiTS19's case_*/segmentation.nii.gz."; exit 2; }
-	$(BIN)/nephro phantom --out runs/cohort --cases 320 --seed 1 --labels "$(KITS19)" --exclude-cases $(HELD_OUT) --shape 96 256 256 --tissues --workers $(WORKERS)
-	$(BIN)/nephro phantom --out runs/cohort --cases 100 --seed 1 --first-index 320 --shape 96 256 256 --tissues --workers $(WORKERS)
-	for bundle in $(TRAINED); do \
+	labels=(--labels "$(KITS19)" --exclude-cases $(HELD_OUT) --tissues --workers $(WORKERS)); \
+	procedural=(--tissues --workers $(WORKERS)); \
+	tumors=(--around-tumor --kind malignant --kind benign); \
+	$(BIN)/nephro phantom --out runs/scans --cases 240 --seed 11 --shape 96 256 256 "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/scans --cases 140 --seed 12 --first-index 240 --shape 96 256 256 "$${procedural[@]}"; \
+	$(BIN)/nephro phantom --out runs/scans --cases 140 --seed 13 --first-index 380 --shape 96 256 256 "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/tumors --cases 480 --seed 31 "$${tumors[@]}" "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/tumors --cases 240 --seed 32 --first-index 480 "$${tumors[@]}" "$${procedural[@]}"
+	for bundle in $(ON_SCANS) $(ON_TUMORS); do \
+	  data=runs/scans; case " $(ON_TUMORS) " in *" $$bundle "*) data=runs/tumors;; esac; \
 	  resume=(); if [ -f "runs/$$bundle/checkpoints/last.ckpt" ]; then resume=(--resume); fi; \
-	  $(BIN)/nephro train "$$bundle" --data runs/cohort --out "runs/$$bundle" --device $(DEVICE) $${resume[@]+"$${resume[@]}"}; \
+	  $(BIN)/nephro train "$$bundle" --data "$$data" --out "runs/$$bundle" --device $(DEVICE) $${resume[@]+"$${resume[@]}"}; \
 	  $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; \
 	done
 

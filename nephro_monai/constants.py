@@ -16,6 +16,7 @@ __all__ = [
     "LABEL_NAMES",
     "SCAN_AXCODES",
     "SEGMENTATION_WINDOW_HU",
+    "SLICE_CLASS_NAMES",
     "SYNTHETIC_NOTICE",
     "TUMOR",
 ]
@@ -27,6 +28,9 @@ LABEL_NAMES: Final[dict[int, str]] = {BACKGROUND: "background", KIDNEY: "kidney"
 
 CLASS_NAMES: Final[tuple[str, str]] = ("benign", "malignant")
 """Slice classes, in the order of the classifier's outputs."""
+
+SLICE_CLASS_NAMES: Final[tuple[str, str, str]] = (*CLASS_NAMES, "normal")
+"""Classes of any slice through a kidney, in the order of SCNet's outputs; normal = no tumor, or a speck of one."""
 
 HU_RANGE: Final[tuple[float, float]] = (-1024.0, 3071.0)
 """What a 12-bit CT can hold; values beyond it are artifacts and are clipped where a stage asks for it."""

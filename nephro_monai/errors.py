@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["BundleError", "NephroError", "OutputError", "ScanError", "TrainingDataError", "WeightsError"]
+__all__ = [
+    "BundleError",
+    "DownloadError",
+    "NephroError",
+    "OutputError",
+    "ScanError",
+    "TrainingDataError",
+    "WeightsError",
+]
 
 
 class NephroError(Exception):
@@ -23,6 +31,10 @@ class WeightsError(NephroError, ValueError):
 
 class OutputError(NephroError, OSError):
     """A result cannot be written."""
+
+
+class DownloadError(NephroError, OSError):
+    """A file cannot be fetched whole."""
 
 
 class TrainingDataError(NephroError, ValueError):

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Box", "Case", "Diagnosis", "Kidney", "Scan", "SliceGrid", "SliceVote", "Tumor", "TumorVote", "Verdict"]
+__all__ = [
+    "Box",
+    "Case",
+    "Diagnosis",
+    "Kidney",
+    "ModelVote",
+    "Scan",
+    "SliceGrid",
+    "SliceVote",
+    "Tumor",
+    "TumorVote",
+    "Verdict",
+]
 
 Verdict = Literal["malignant", "benign", "undetermined"]
 
@@ -182,6 +194,21 @@ class TumorVote:
 
 
 @dataclass(frozen=True)
+class ModelVote:
+    """What one patient-level model says of the whole patient.
+
+    Attributes:
+        model: Which one, for example "fold 1".
+        probability_malignant: Moved so that the model's decision threshold lies at 0.5.
+        vote: "benign" or "malignant".
+    """
+
+    model: str
+    probability_malignant: float
+    vote: str
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """The verdict for the patient and all its evidence.
 
@@ -193,6 +220,7 @@ class Diagnosis:
         agreement: Share of slices that vote like the verdict; None without slices or verdict.
         tumors: One vote per tumor.
         slices: One vote per slice.
+        models: One vote per patient-level model, where a system has such; then they decide.
     """
 
     verdict: Verdict
@@ -202,3 +230,4 @@ class Diagnosis:
     agreement: float | None = None
     tumors: tuple[TumorVote, ...] = ()
     slices: tuple[SliceVote, ...] = ()
+    models: tuple[ModelVote, ...] = ()

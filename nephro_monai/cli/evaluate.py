@@ -18,36 +18,41 @@ def evaluate(
         ),
     ],
     data: Annotated[Path | None, typer.Option(help="Data folder with the truth, in KiTS19's layout.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for metrics.csv, summary.json and summary.md.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for metrics.csv, lesions.csv, summary.json, summary.md and figures.")
+    ] = None,
     only_predicted: Annotated[
         bool, typer.Option("--only-predicted", help="Leave out cases without a prediction; else they score 0.")
     ] = False,
     truth: Annotated[Path | None, typer.Option(help="Instead of --data: an organ map of one scan.")] = None,
     kidney_labels: Annotated[str, typer.Option(help="With --truth: its kidney labels, such as 2,3.")] = "2,3",
+    workers: Annotated[int, typer.Option(min=1, help="Cases compared at once.")] = 2,
 ) -> None:
-    """Compare predictions with the truth: Dice, kidneys and tumors found, malignancy."""
+    """Compare predictions with the truth: the challenge's Dice, surfaces, lesions and malignancy, with intervals."""
     if (data is None) == (truth is None):
         raise typer.BadParameter("give either --data DIR (KiTS19's layout) or --truth ORGAN_MAP.")
     if not predictions.exists():
         raise typer.BadParameter(f"there is no {predictions}.")
     if data is not None:
-        _evaluate_folder(predictions, data, out, only_predicted)
+        _evaluate_folder(predictions, data, out, only_predicted, workers)
     elif truth is not None:
         _compare_organs(predictions, truth, kidney_labels)
 
 
-def _evaluate_folder(predictions: Path, data: Path, out: Path | None, only_predicted: bool) -> None:
+def _evaluate_folder(predictions: Path, data: Path, out: Path | None, only_predicted: bool, workers: int) -> None:
     from rich.progress import Progress
 
-    from nephro_monai.evaluation import evaluate_cohort, print_table, write_tables
+    from nephro_monai.evaluation import evaluate_cohort, print_table, write_figures, write_tables
 
     with Progress(transient=True) as bar:
         task = bar.add_task("cases")
-        rows, summary = evaluate_cohort(
-            predictions, data, only_predicted, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        rows, summary = evaluate_cohort(predictions, data, only_predicted, progress, workers)
     if out is not None:
-        write_tables(rows, summary, out)
+        write_tables(rows, summary, out, write_figures(rows, summary, out))
     print_table(rows, summary)
     raise typer.Exit(1 if any(row.status != "done" for row in rows) else 0)
 

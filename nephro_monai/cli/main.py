@@ -8,11 +8,18 @@ from typing import Annotated
 import typer
 
 import nephro_monai
+from nephro_monai.cli.benchmark_evaluation import benchmark_evaluation
+from nephro_monai.cli.check_dataset import check_dataset
+from nephro_monai.cli.compare import compare
 from nephro_monai.cli.evaluate import evaluate
+from nephro_monai.cli.fetch_kits19 import fetch_kits19
 from nephro_monai.cli.install_weights import install_weights
 from nephro_monai.cli.phantom import phantom
 from nephro_monai.cli.predict import predict
+from nephro_monai.cli.slice_statistics import slice_statistics
+from nephro_monai.cli.submit import submit
 from nephro_monai.cli.systems import systems
+from nephro_monai.cli.systems_table import systems_table
 from nephro_monai.cli.train import train
 from nephro_monai.errors import NephroError
 
@@ -29,8 +36,15 @@ app.command()(predict)
 app.command()(phantom)
 app.command()(train)
 app.command()(evaluate)
+app.command()(compare)
+app.command()(submit)
+app.command()(check_dataset)
+app.command()(fetch_kits19)
+app.command()(benchmark_evaluation)
 app.command()(install_weights)
+app.command()(slice_statistics)
 app.command()(systems)
+app.command()(systems_table)
 
 
 def _version(show: bool) -> None:

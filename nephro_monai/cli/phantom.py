@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from nephro_monai.phantom.cohort import CohortConfig
 
 __all__ = ["phantom"]
 
@@ -22,6 +26,8 @@ def phantom(
     kind: Annotated[
         list[str] | None, typer.Option(help="malignant, benign, none or random; dealt out in turn.")
     ] = None,
+    phase: Annotated[str | None, typer.Option(help="none, arterial, nephrographic, excretory; else drawn.")] = None,
+    second_phase: Annotated[str | None, typer.Option(help="Also writes imaging_PHASE.nii.gz; needs --phase.")] = None,
     tissues: Annotated[bool, typer.Option("--tissues", help="Write tissues.nii.gz too.")] = False,
     around_tumor: Annotated[
         bool, typer.Option("--around-tumor", help="Only the tumors' surroundings, at full resolution.")
@@ -31,15 +37,14 @@ def phantom(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make cases again that exist.")] = False,
 ) -> None:
     """Makes synthetic abdominal CT with kidneys and tumors, for training and for trying things out."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from nephro_monai.phantom.cohort import CohortConfig, generate_cohort, parse_case_ranges
+    from nephro_monai.phantom.cohort import CohortConfig, parse_case_ranges
     from nephro_monai.phantom.config import PhantomConfig
 
+    case = PhantomConfig(shape=shape, around_tumor=around_tumor, no_tumor_share=0.0 if around_tumor else 0.15)
     cohort = CohortConfig(
         cases=cases,
         seed=seed,
-        case=PhantomConfig(shape=shape, around_tumor=around_tumor, no_tumor_share=0.0 if around_tumor else 0.15),
+        case=replace(case, phase=phase, second_phase=second_phase),  # type: ignore[arg-type]
         kinds=tuple(kind or ["random"]),  # type: ignore[arg-type]
         labels=labels,
         exclude_cases=parse_case_ranges(exclude_cases),
@@ -50,9 +55,18 @@ def phantom(
         workers=workers,
         overwrite=overwrite,
     )
+    _generate(out, cohort)
+
+
+def _generate(out: Path, cohort: CohortConfig) -> None:
+    """Makes the cohort with a progress bar, and says what it holds."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from nephro_monai.phantom.cohort import generate_cohort
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
-        task = bar.add_task("synthetic cases", total=cases)
+        task = bar.add_task("synthetic cases", total=cohort.cases)
         records = generate_cohort(out, cohort, lambda done, total: bar.update(task, completed=done, total=total))
     counts = {name: sum(r["phantom"]["kind"] == name for r in records) for name in ("malignant", "benign", "none")}
     summary = ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+from nephro_monai.data.folds import assign_folds, with_folds
 from nephro_monai.data.kidney_crops import CropSettings, cut_kidney_crops
+from nephro_monai.data.kidney_slices import KidneySliceSettings, class_fold, cut_kidney_slices
 from nephro_monai.data.kits19 import list_training_cases
+from nephro_monai.data.oversampling import OversamplingSampler, oversampled
 from nephro_monai.data.reproducible import EpochSampler, ReproducibleDataset
-from nephro_monai.data.splits import Split, split_cases
+from nephro_monai.data.segmentation_slices import SliceCutSettings, cut_segmentation_slices
+from nephro_monai.data.slice_sequences import patient_sequences, slice_features
+from nephro_monai.data.slice_statistics import SliceStatistics, slice_statistics
+from nephro_monai.data.splits import Split, split_cases, stratified_fold
+from nephro_monai.data.subtypes import SUBTYPE_IS_MALIGNANT, malignancy_of_subtype
 from nephro_monai.data.tissue_slices import TissueSliceSettings, cut_tissue_slices, tissue_fractions
 from nephro_monai.data.tumor_slices import balanced_class_weights, cut_tumor_slices
 
 __all__ = [
+    "SUBTYPE_IS_MALIGNANT",
     "CropSettings",
     "EpochSampler",
+    "KidneySliceSettings",
+    "OversamplingSampler",
     "ReproducibleDataset",
+    "SliceCutSettings",
+    "SliceStatistics",
     "Split",
     "TissueSliceSettings",
+    "assign_folds",
     "balanced_class_weights",
+    "class_fold",
     "cut_kidney_crops",
+    "cut_kidney_slices",
+    "cut_segmentation_slices",
     "cut_tissue_slices",
     "cut_tumor_slices",
     "list_training_cases",
+    "malignancy_of_subtype",
+    "oversampled",
+    "patient_sequences",
+    "slice_features",
+    "slice_statistics",
     "split_cases",
+    "stratified_fold",
     "tissue_fractions",
+    "with_folds",
 ]

@@ -16,7 +16,7 @@ from nephro_monai.data.case_volumes import cut_every_case, read_volumes
 from nephro_monai.geometry import find_components, resample_to_shape, resampled_shape
 from nephro_monai.structures import Box
 
-__all__ = ["CropSettings", "cut_kidney_crops", "kidney_crops_of_case"]
+__all__ = ["CropSettings", "box_without_kidney", "cut_kidney_crops", "kidney_crops_of_case"]
 
 _INDICES_PER_CLASS = 4000
 _BODY_HU = -200.0
@@ -84,12 +84,12 @@ def kidney_crops_of_case(settings: CropSettings, case: dict[str, Any]) -> list[d
     boxes = [box.expanded((margin[0], margin[1], margin[2]), shape) for box in kidneys.boxes]
     rng = np.random.default_rng((settings.seed, *case["case"].encode()))
     for like in kidneys.boxes:
-        empty = _box_without_kidney(image, label, like, rng) if rng.random() < settings.negative_share else None
+        empty = box_without_kidney(image, label, like, rng) if rng.random() < settings.negative_share else None
         boxes += [empty] if empty is not None else []
     return [_crop(image, label, box, spacing, settings) | {"case": case["case"]} for box in boxes]
 
 
-def _box_without_kidney(image: torch.Tensor, label: torch.Tensor, like: Box, rng: np.random.Generator) -> Box | None:
+def box_without_kidney(image: torch.Tensor, label: torch.Tensor, like: Box, rng: np.random.Generator) -> Box | None:
     """A box of a kidney's size somewhere in the body; None if 50 tries find only air or kidney."""
     highest = [whole - extent + 1 for extent, whole in zip(like.shape, image.shape, strict=True)]
     for _ in range(50):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nephro_monai.data.subtypes import malignancy_of_subtype
 from nephro_monai.errors import TrainingDataError
 
 __all__ = ["list_training_cases"]
@@ -33,7 +34,9 @@ def list_training_cases(
 
     Returns:
         One dictionary per case: `case`, the paths under `image`, `label` and `tissues` (of the required files
-        and those that exist), `malignant` (bool or None) and `subtype` (str or None).
+        and those that exist), `malignant` (bool or None; where the record does not say, what the subtype says, see
+        `subtypes`), `subtype` (str or None), and `patient`: the case itself, or the case whose label map a synthetic
+        one was made around, so that splits by patient keep one anatomy on one side.
 
     Raises:
         TrainingDataError: If the folder, all cases, or required facts are missing.
@@ -53,7 +56,8 @@ def list_training_cases(
         case: dict[str, Any] = {_KEYS[name]: str(path) for name, path in present.items()}
         case |= {
             "case": folder.name,
-            "malignant": record.get("malignant"),
+            "patient": _source_label_case(record) or folder.name,
+            "malignant": _malignant(record),
             "subtype": record.get("tumor_histologic_subtype"),
         }
         cases.append(case)
@@ -83,6 +87,17 @@ def _clinical_records(root: Path, needed: bool) -> dict[str, dict[str, Any]]:
         raise TrainingDataError(
             f"{path} cannot be read ({error!r}); it must be a JSON list of records with 'case_id', as in KiTS19."
         ) from error
+
+
+def _source_label_case(record: dict[str, Any]) -> str | None:
+    """The KiTS19 case whose label map a synthetic case was made around; None for all others."""
+    phantom = record.get("phantom")
+    return phantom.get("source_label_case") if isinstance(phantom, dict) else None
+
+
+def _malignant(record: dict[str, Any]) -> bool | None:
+    malignant = record.get("malignant")
+    return malignant if isinstance(malignant, bool) else malignancy_of_subtype(record.get("tumor_histologic_subtype"))
 
 
 def _check(cases: list[dict[str, Any]], root: Path, require: Sequence[str], need_malignancy: bool) -> None:

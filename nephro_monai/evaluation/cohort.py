@@ -5,16 +5,41 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nephro_monai.constants import CLASS_NAMES
 from nephro_monai.errors import TrainingDataError
 
-__all__ = ["Cohort", "PredictedCase", "TruthCase", "find_predictions", "read_cohort"]
+__all__ = [
+    "Cohort",
+    "PredictedCase",
+    "PredictedSlice",
+    "TruthCase",
+    "find_predictions",
+    "label_maps",
+    "read_cohort",
+    "read_records",
+]
 
 _FLAT_NAME = re.compile(r"prediction_(\d{5})\.nii(\.gz)?")
+
+
+@dataclass(frozen=True)
+class PredictedSlice:
+    """One classified slice, from diagnosis.json.
+
+    Attributes:
+        index: Position along the file's own axial axis.
+        probability: Of malignancy, 0..1.
+        vote: The more probable class.
+    """
+
+    index: int
+    probability: float
+    vote: str | None
 
 
 @dataclass(frozen=True)
@@ -26,7 +51,8 @@ class PredictedCase:
         verdict: From diagnosis.json; None without one.
         probability: Mean probability of malignancy, from diagnosis.json.
         seconds: From the run's summary.csv; None for cases that were skipped or run otherwise.
-        reason: Why the run failed on it, from summary.csv.
+        reason: Why there is no label map: what summary.csv says of the failure, or why the files are of no use.
+        slices: The slices that were classified.
     """
 
     segmentation: Path | None
@@ -34,6 +60,7 @@ class PredictedCase:
     probability: float | None = None
     seconds: float | None = None
     reason: str = ""
+    slices: tuple[PredictedSlice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,10 +92,17 @@ class TruthCase:
 
 @dataclass(frozen=True)
 class Cohort:
-    """A data folder in KiTS19's layout."""
+    """A data folder in KiTS19's layout.
+
+    Attributes:
+        folder: As given.
+        cases: Those with a true label map.
+        notes: What is doubtful about kits.json, in sentences.
+    """
 
     folder: Path
     cases: tuple[TruthCase, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def synthetic(self) -> int:
@@ -91,17 +125,24 @@ class Cohort:
 def read_cohort(folder: Path) -> Cohort:
     """Finds the cases of a data folder that have a true label map, and their records in kits.json.
 
+    Args:
+        folder: Folder of the cases, or the parent of its `data/`.
+
     Raises:
         TrainingDataError: If there is no case with a label map, or kits.json is broken.
     """
-    paths = sorted(folder.glob("*/segmentation.nii.gz"))
+    root = folder if any(folder.glob("*/segmentation.nii.gz")) else folder / "data"
+    paths = sorted(root.glob("*/segmentation.nii.gz"))
     if not paths:
         raise TrainingDataError(
             f"No case with a true label map in {folder}: give a folder in KiTS19's layout "
             "(case_00000/segmentation.nii.gz, ..., kits.json)."
         )
-    records = _records(folder / "kits.json")
-    return Cohort(folder, tuple(TruthCase(p.parent.name, p, records.get(p.parent.name, {})) for p in paths))
+    records, notes = read_records(root / "kits.json")
+    cases = tuple(TruthCase(p.parent.name, p, records.get(p.parent.name, {})) for p in paths)
+    if unlisted := [case.name for case in cases if not case.record]:
+        notes.append(f"kits.json has no record of {_names(unlisted)}: malignancy and size are unknown there.")
+    return Cohort(folder, cases, tuple(notes))
 
 
 def find_predictions(folder: Path) -> dict[str, PredictedCase]:
@@ -117,13 +158,12 @@ def find_predictions(folder: Path) -> dict[str, PredictedCase]:
     rows = _summary_rows(folder / "summary.csv")
     found = {name: PredictedCase(None, reason=row.get("reason") or "the run failed on it")
              for name, row in rows.items() if row.get("status") == "failed"}  # fmt: skip
-    for path in sorted(folder.glob("*/segmentation.nii.gz")):
-        name = path.parent.name
-        if name not in found:
-            found[name] = _predicted(path, rows.get(name, {}))
-    for path in sorted(folder.glob("prediction_*.nii*")):
-        if match := _FLAT_NAME.fullmatch(path.name):
-            found.setdefault(f"case_{match[1]}", PredictedCase(path))
+    for name, paths in sorted(label_maps(folder).items()):
+        if len(paths) > 1:
+            both = " and ".join(str(path.relative_to(folder)) for path in paths)
+            found[name] = PredictedCase(None, reason=f"There are {len(paths)} predictions ({both}); keep one.")
+        elif name not in found:
+            found[name] = _predicted(paths[0], rows.get(name, {}))
     if not found:
         raise TrainingDataError(
             f"No prediction in {folder}: give the output folder of `nephro predict` (case_00000/segmentation.nii.gz) "
@@ -132,25 +172,57 @@ def find_predictions(folder: Path) -> dict[str, PredictedCase]:
     return found
 
 
+def label_maps(folder: Path) -> dict[str, list[Path]]:
+    """Label maps by case, in either layout: case_00000/segmentation.nii.gz and prediction_00000.nii.gz."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*/segmentation.nii.gz")):
+        found.setdefault(path.parent.name, []).append(path)
+    for path in sorted(folder.glob("prediction_*.nii*")):
+        if match := _FLAT_NAME.fullmatch(path.name):
+            found.setdefault(f"case_{match[1]}", []).append(path)
+    return found
+
+
 def _cases(count: int) -> str:
     return f"{count} case{'' if count == 1 else 's'}"
 
 
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
 def _predicted(path: Path, row: Mapping[str, str]) -> PredictedCase:
+    diagnosis: dict[str, Any] = {}
     try:
-        diagnosis = json.loads(path.with_name("diagnosis.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        diagnosis = {}
-    except ValueError as error:
-        return PredictedCase(None, reason=f"its diagnosis.json is not valid JSON ({error})")
+        if path.name == "segmentation.nii.gz" and (file := path.with_name("diagnosis.json")).is_file():
+            diagnosis = json.loads(file.read_text(encoding="utf-8"))
+        slices = tuple(_slices(diagnosis))
+        probability = diagnosis.get("mean_probability_malignant")
+        probability = None if probability is None else _probability(probability)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return PredictedCase(None, reason=f"its diagnosis.json is not valid JSON of a diagnosis ({error!r})")
     try:
         seconds = float(row.get("seconds") or "nan")
     except ValueError:
         seconds = float("nan")
     return PredictedCase(
-        segmentation=path, verdict=diagnosis.get("verdict"), probability=diagnosis.get("mean_probability_malignant"),
-        seconds=seconds if seconds == seconds else None,
+        segmentation=path, verdict=diagnosis.get("verdict"), probability=probability,
+        seconds=seconds if seconds == seconds else None, slices=slices,
     )  # fmt: skip
+
+
+def _slices(diagnosis: Mapping[str, Any]) -> Iterator[PredictedSlice]:
+    for entry in diagnosis.get("slices") or ():
+        if (probabilities := entry["probabilities"]) is not None and CLASS_NAMES[1] in probabilities:
+            yield PredictedSlice(
+                int(entry["native_slice_index"]), _probability(probabilities[CLASS_NAMES[1]]), entry["vote"]
+            )
+
+
+def _probability(value: Any) -> float:
+    if not 0 <= float(value) <= 1:
+        raise ValueError(f"a probability is in 0..1, got {value}")
+    return float(value)
 
 
 def _summary_rows(path: Path) -> dict[str, dict[str, str]]:
@@ -160,10 +232,19 @@ def _summary_rows(path: Path) -> dict[str, dict[str, str]]:
         return {row["case"]: row for row in csv.DictReader(file) if row.get("case")}
 
 
-def _records(path: Path) -> dict[str, dict[str, Any]]:
+def read_records(path: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Records of a kits.json by case, and what is doubtful about them; a case with two different records gets none.
+
+    Raises:
+        TrainingDataError: If the file is broken.
+    """
     if not path.is_file():
-        return {}
+        return {}, []
     try:
-        return {record["case_id"]: record for record in json.loads(path.read_text(encoding="utf-8"))}
+        listed = [(record["case_id"], record) for record in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError, KeyError) as error:
         raise TrainingDataError(f"{path} must be a list of records with a case_id ({error!r}). Restore it.") from error
+    records: dict[str, dict[str, Any]] = {}
+    clashing = {name for name, record in listed if records.setdefault(name, record) != record}
+    notes = [f"kits.json has different records of {_names(sorted(clashing))}; none is used."] if clashing else []
+    return {name: record for name, record in records.items() if name not in clashing}, notes

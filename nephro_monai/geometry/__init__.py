@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nephro_monai.geometry.axial import axial_box_to_volume, axial_to_volume, volume_to_axial
+from nephro_monai.geometry.axial_stack import AxialStack, StackGrid, sample_axial_stack, stack_label_map
 from nephro_monai.geometry.components import (
     Components,
     find_components,
@@ -31,7 +32,9 @@ from nephro_monai.geometry.tumor_slices import (
 )
 
 __all__ = [
+    "AxialStack",
     "Components",
+    "StackGrid",
     "TumorCropSettings",
     "TumorSlice",
     "axial_box_to_volume",
@@ -49,9 +52,11 @@ __all__ = [
     "resample_to_shape",
     "resampled_shape",
     "sample_axial_crops",
+    "sample_axial_stack",
     "select_tumor_slices",
     "shape_statistics",
     "spacing_mm",
+    "stack_label_map",
     "tumor_slice_crops",
     "volume_to_axial",
     "window_to_unit",

@@ -38,6 +38,8 @@ class TumorCropSettings:
         spacing_mm: Pixel size of a crop.
         max_slices_per_tumor: More slices are thinned out evenly.
         min_area_mm2: Slices with less tumor are left out, except a tumor's largest one.
+        min_area_share: Slices with less than this share of the tumor's largest cross-section are left out: near its
+            poles a tumor shows little of what it is made of.
         min_tumor_ml: Smaller tumors are left out.
         region: "crop" as it is; "roi" with everything but the tumor blanked, "box" with everything outside the
             tumor's bounding rectangle blanked (ROI and RBR of Zhou 2019); "slice" the whole axial slice resized to
@@ -49,6 +51,7 @@ class TumorCropSettings:
     spacing_mm: float = 0.8
     max_slices_per_tumor: int = 32
     min_area_mm2: float = 25.0
+    min_area_share: float = 0.3
     min_tumor_ml: float = 0.1
     region: CropRegion = "crop"
     outside_hu: float = HU_RANGE[0]
@@ -63,6 +66,10 @@ class TumorCropSettings:
             raise ValueError(f"The region of a crop is one of {', '.join(get_args(CropRegion))}, got {self.region!r}.")
         if self.size < 1 or self.spacing_mm <= 0 or self.max_slices_per_tumor < 1:
             raise ValueError(f"Size, spacing and number of slices must be above 0, got {self}.")
+        if not 0 <= self.min_area_share <= 1:
+            raise ValueError(
+                f"The smallest share of the largest cross-section lies in 0..1, got {self.min_area_share}."
+            )
         if self.min_area_mm2 < 0 or self.min_tumor_ml < 0:
             raise ValueError(f"The smallest area and the smallest tumor must not be negative, got {self}.")
 
@@ -97,7 +104,8 @@ def select_tumor_slices(tumors: Components, affine: np.ndarray, settings: TumorC
     for index, box in enumerate(tumors.boxes, start=1):
         mask = tumors.mask(index)
         areas = mask.sum(axis=(0, 1)) * (x_mm * y_mm)
-        wanted = np.flatnonzero(areas >= min(settings.min_area_mm2, areas.max()))
+        least = max(settings.min_area_mm2, settings.min_area_share * areas.max())
+        wanted = np.flatnonzero(areas >= min(least, areas.max()))
         wanted = wanted[areas[wanted] > 0]
         count = min(len(wanted), settings.max_slices_per_tumor)
         # Middles of equal stretches: a single slice is the middle one, not the lower pole.

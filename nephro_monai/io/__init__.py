@@ -8,9 +8,11 @@ from nephro_monai.io.load_scan import LoadScand, load_label_map, load_scan
 from nephro_monai.io.save_boxes import SaveKidneyBoxesd
 from nephro_monai.io.save_diagnosis import SaveDiagnosisd
 from nephro_monai.io.save_segmentation import SaveSegmentationd, save_label_map
+from nephro_monai.io.second_phase import LoadSecondPhased, load_second_phase, second_phase_path
 
 __all__ = [
     "LoadScand",
+    "LoadSecondPhased",
     "SaveDiagnosisd",
     "SaveKidneyBoxesd",
     "SaveSegmentationd",
@@ -18,6 +20,8 @@ __all__ = [
     "find_cases",
     "load_label_map",
     "load_scan",
+    "load_second_phase",
     "remove_partial_files",
     "save_label_map",
+    "second_phase_path",
 ]

@@ -13,9 +13,9 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from nephro_monai.constants import CLASS_NAMES, DISCLAIMER, SYNTHETIC_NOTICE
+from nephro_monai.constants import CLASS_NAMES, DISCLAIMER, SLICE_CLASS_NAMES, SYNTHETIC_NOTICE
 from nephro_monai.io.atomic import atomic_path
-from nephro_monai.structures import Box, Diagnosis, Kidney, Scan, SliceVote, Tumor, TumorVote
+from nephro_monai.structures import Box, Diagnosis, Kidney, ModelVote, Scan, SliceVote, Tumor, TumorVote
 
 __all__ = ["SCHEMA_VERSION", "SaveDiagnosisd", "diagnosis_content"]
 
@@ -95,6 +95,7 @@ def diagnosis_content(case: Mapping[Hashable, Any], provenance: Mapping[str, Any
         "kidneys": [_kidney(kidney, affine) for kidney in case.get("kidney_findings", ())],
         "tumors": [_tumor(tumor, verdicts.get(tumor.index), affine) for tumor in case.get("tumors", ())],
         "slices": [_slice(vote) for vote in diagnosis.slices],
+        **({"models": [_model(vote) for vote in diagnosis.models]} if diagnosis.models else {}),
         "localization": _localization(case, affine),
         "scan": _scan(case["scan"]),
         "provenance": provenance,
@@ -138,7 +139,8 @@ def _tumor(tumor: Tumor, vote: TumorVote | None, affine: np.ndarray) -> dict[str
 def _slice(vote: SliceVote) -> dict[str, Any]:
     values = None
     if vote.probabilities is not None:
-        names = CLASS_NAMES if len(CLASS_NAMES) == len(vote.probabilities) else map(str, range(len(vote.probabilities)))
+        known = {len(classes): classes for classes in (CLASS_NAMES, SLICE_CLASS_NAMES)}
+        names = known.get(len(vote.probabilities), tuple(map(str, range(len(vote.probabilities)))))
         values = {name: _rounded(value, 4) for name, value in zip(names, vote.probabilities, strict=True)}
     return {
         "tumor": vote.tumor,
@@ -147,6 +149,14 @@ def _slice(vote: SliceVote) -> dict[str, Any]:
         "position_mm": _rounded(vote.position_mm, 2),
         "area_mm2": _rounded(vote.area_mm2, 1),
         "probabilities": values,
+        "vote": vote.vote,
+    }
+
+
+def _model(vote: ModelVote) -> dict[str, Any]:
+    return {
+        "model": vote.model,
+        "probability_malignant": _rounded(vote.probability_malignant, 4),
         "vote": vote.vote,
     }
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import recall_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from nephro_monai.constants import CLASS_NAMES
 
-__all__ = ["VerdictScores", "score_verdicts"]
+__all__ = ["VerdictScores", "confusion_counts", "confusion_scores", "score_verdicts"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class VerdictScores:
         undetermined_rate: Share of patients without a call.
         auc: Area under the ROC curve of the mean probability, over the patients that have one.
         n_auc: How many those are.
+        ppv: Share of the calls "malignant" that are right.
+        npv: Share of the calls "benign" that are right.
+        f1: F1 of the class malignant; a malignant tumor without a call is missed.
+        f1_benign: F1 of the class benign.
+        mcc: Matthews correlation coefficient, with no call as a third answer (Gorodkin 2004).
     """
 
     n: int
@@ -38,6 +43,11 @@ class VerdictScores:
     undetermined_rate: float | None
     auc: float | None
     n_auc: int
+    ppv: float | None = None
+    npv: float | None = None
+    f1: float | None = None
+    f1_benign: float | None = None
+    mcc: float | None = None
 
 
 def score_verdicts(
@@ -53,33 +63,78 @@ def score_verdicts(
     Raises:
         ValueError: If the lengths differ.
     """
-    if len(malignant) != len(verdicts) or (probabilities is not None and len(probabilities) != len(malignant)):
-        raise ValueError(f"One verdict per patient is needed, got {len(verdicts)} for {len(malignant)} patients.")
-    truth = [CLASS_NAMES[bool(m)] for m in malignant]
-    calls = [verdict if verdict in CLASS_NAMES else "no call" for verdict in verdicts]
-    specificity, sensitivity = _recalls(truth, calls)
-    both = specificity is not None and sensitivity is not None
+    if probabilities is not None and len(probabilities) != len(malignant):
+        raise ValueError(f"One probability per patient is needed, got {len(probabilities)} for {len(malignant)}.")
+    counts = confusion_counts(malignant, verdicts)
+    values = {name: float(value) for name, value in confusion_scores(counts).items()}
     auc, n_auc = _auc(malignant, probabilities or [])
     return VerdictScores(
-        n=len(truth),
-        n_malignant=sum(map(bool, malignant)),
-        balanced_accuracy=(specificity + sensitivity) / 2 if both else None,  # type: ignore[operator]
-        accuracy=sum(t == c for t, c in zip(truth, calls, strict=True)) / len(truth) if truth else None,
-        sensitivity=sensitivity,
-        specificity=specificity,
-        undetermined_rate=calls.count("no call") / len(calls) if calls else None,
+        n=len(malignant),
+        n_malignant=int(counts[1].sum()),
         auc=auc,
         n_auc=n_auc,
+        **{name: None if np.isnan(value) else value for name, value in values.items()},
     )
 
 
-def _recalls(truth: list[str], calls: list[str]) -> tuple[float | None, float | None]:
-    """Recall of benign and of malignant patients; None for a class that is not there."""
-    if not truth:
-        return None, None
-    recalls = recall_score(truth, calls, labels=list(CLASS_NAMES), average=None, zero_division=np.nan)
-    benign, malignant = (None if np.isnan(recall) else float(recall) for recall in recalls)
-    return benign, malignant
+def confusion_counts(malignant: Sequence[bool], verdicts: Sequence[str | None]) -> np.ndarray:
+    """Counts verdicts.
+
+    Args:
+        malignant: The truth per patient.
+        verdicts: "malignant", "benign", or anything else for no call.
+
+    Returns:
+        (2, 3) rows by truth (benign, malignant), columns by call (benign, malignant, no call).
+
+    Raises:
+        ValueError: If the lengths differ.
+    """
+    if len(malignant) != len(verdicts):
+        raise ValueError(f"One verdict per patient is needed, got {len(verdicts)} for {len(malignant)} patients.")
+    counts = np.zeros((2, 3), int)
+    for truth, verdict in zip(malignant, verdicts, strict=True):
+        call = CLASS_NAMES.index(verdict) if verdict in CLASS_NAMES else len(CLASS_NAMES)
+        counts[int(bool(truth)), call] += 1
+    return counts
+
+
+def confusion_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of confusion matrices, many at once (one per bootstrap sample, say).
+
+    Args:
+        counts: (..., 2, 3) as from `confusion_counts`.
+
+    Returns:
+        (...) by the names of `VerdictScores`; NaN where a score is undefined (0 divided by 0).
+    """
+    counts = np.asarray(counts, float)
+    (tn, fp, benign_open), (fn, tp, malignant_open) = (
+        tuple(counts[..., row, column] for column in range(3)) for row in range(2)
+    )
+    total = counts.sum(axis=(-2, -1))
+    benign, malignant = counts[..., 0, :].sum(axis=-1), counts[..., 1, :].sum(axis=-1)
+    sensitivity, specificity = _ratio(tp, malignant), _ratio(tn, benign)
+    columns = counts.sum(axis=-2)
+    covariance = (tp + tn) * total - columns[..., 0] * benign - columns[..., 1] * malignant
+    spread = (total**2 - (columns**2).sum(axis=-1)) * (total**2 - benign**2 - malignant**2)
+    return {
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "accuracy": _ratio(tp + tn, total),
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "undetermined_rate": _ratio(benign_open + malignant_open, total),
+        "ppv": _ratio(tp, tp + fp),
+        "npv": _ratio(tn, tn + fn),
+        "f1": _ratio(2 * tp, malignant + tp + fp),
+        "f1_benign": _ratio(2 * tn, benign + tn + fn),
+        "mcc": _ratio(covariance, np.sqrt(spread)),
+    }
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(np.asarray(whole) > 0, np.divide(part, whole), np.nan)
 
 
 def _auc(malignant: Sequence[bool], probabilities: Sequence[float | None]) -> tuple[float | None, int]:

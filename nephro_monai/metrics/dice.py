@@ -90,8 +90,9 @@ def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
 def kits19_scores(prediction: np.ndarray, truth: np.ndarray) -> KitsScores:
     """Kidney Dice (label > 0) and tumor Dice (label 2) of a case, as KiTS19 defines them.
 
-    The organizers' script divides by zero where a region is empty in both; here that is 1, and 0 where it is empty
-    in one only (the rule of KiTS23). Labels other than 0, 1 and 2 count as background.
+    2 |A and B| / (|A| + |B|), as in the organizers' script. That divides by zero where a region is empty in both; here
+    that is 1, and 0 where it is empty in one only (the rule of KiTS23). Labels other than 0, 1 and 2 count as
+    background, as the challenge says of submissions (its script would take 3 and more for tumor).
 
     Args:
         prediction: Label map of integers.

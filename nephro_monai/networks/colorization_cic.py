@@ -83,6 +83,10 @@ class ColorfulColorizer(nn.Module):
         """The color that scores (B, bins, h, w) stand for: (B, 2, h, w) float32, a and b in Lab units."""
         return 110.0 * self.model_out(torch.softmax(logits.float() / self.temperature, dim=1)).float()
 
+    def predict_ab(self, gray: torch.Tensor) -> torch.Tensor:
+        """Colors before they are enlarged: (B, 1, H, W) in 0..1 to ab at the resolution of `color_logits`, float32."""
+        return self.expected_ab(self.color_logits(gray))
+
     def forward(self, gray: torch.Tensor) -> torch.Tensor:
         """Colors windowed slices.
 
@@ -98,8 +102,7 @@ class ColorfulColorizer(nn.Module):
                 f"Expected gray slices (B, 1, H, W), sides divisible by {step}, got {list(gray.shape)}; resize them."
             )
         lightness = _lightness(gray.float())
-        ab = self.expected_ab(self.color_logits(gray))
-        ab = functional.interpolate(ab, size=gray.shape[2:], mode="bilinear", align_corners=False)
+        ab = functional.interpolate(self.predict_ab(gray), size=gray.shape[2:], mode="bilinear", align_corners=False)
         return lab_to_rgb(torch.cat([lightness, ab], dim=1))
 
 

@@ -23,9 +23,8 @@ class VNet(nn.Module):
         out_channels: Classes, background included.
         width: Channels of the first stage (16 in the paper).
         act: Activation as MONAI names it (MONAI's ELU; the paper has PReLU: "prelu").
-        dropout_down: Channel dropout in the two deepest encoder stages, None for none.
-        dropout_up: Channel dropout of (upsampled features, skip features) in the two deepest decoder stages;
-            the two others drop only skip features.
+        dropout: Channel dropout of the two deepest encoder stages, of upsampled features and of skip features in the
+            two deepest decoder stages; the two others drop only skip features.
         spatial_dims: 3 for volumes, 2 for slices.
         kernel_size: Side of the convolution kernels of the residual stages, odd: 5 in the paper; 3 has 27 instead of
             125 weights per pair of channels and trains about three times as fast at the same width.
@@ -41,8 +40,7 @@ class VNet(nn.Module):
         out_channels: int = 3,
         width: int = 16,
         act: str = "elu",
-        dropout_down: float | None = 0.5,
-        dropout_up: tuple[float, float] = (0.5, 0.5),
+        dropout: tuple[float, float, float] = (0.5, 0.5, 0.5),
         spatial_dims: int = 3,
         kernel_size: int = 5,
     ) -> None:
@@ -55,8 +53,9 @@ class VNet(nn.Module):
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(f"VNet needs an odd kernel_size (5 in the paper), got {kernel_size}.")
         activation = ("elu", {"inplace": True}) if act == "elu" else act
-        skip_only = (None, dropout_up[1])
-        up = (dropout_up[0], dropout_up[1])
+        down, up_share, skip = dropout
+        dropout_down = down or None  # MONAI's way to say none
+        skip_only, up = (None, skip), (up_share, skip)
         dims, w = spatial_dims, width
         self.in_tr = InputTransition(dims, in_channels, w, activation)
         self.down_tr32 = DownTransition(dims, w, 1, activation)

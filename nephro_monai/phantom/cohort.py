@@ -137,11 +137,14 @@ def _save(path: Path, array: NDArray[Any], affine: NDArray[np.float64], level: i
 
 
 def write_case(folder: Path, case: PhantomCase, tissues: bool = False) -> None:
-    """Writes imaging, segmentation and, if asked for, tissues into a case folder."""
+    """Writes imaging, segmentation and, where there are any, tissues and the second phase into a case folder."""
     folder.mkdir(parents=True, exist_ok=True)
     _save(folder / "segmentation.nii.gz", case.label, case.affine, 4)
     if tissues:
         _save(folder / "tissues.nii.gz", case.tissues, case.affine, 4)
+    if case.second_image is not None:
+        phase = case.record["phantom"]["second_phase"]
+        _save(folder / f"imaging_{phase}.nii.gz", case.second_image, case.affine, 1)
     _save(folder / "imaging.nii.gz", case.image, case.affine, 1)
 
 
@@ -182,8 +185,10 @@ def _add_record(out: Path, record: dict[str, Any]) -> None:
             temporary.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
-def _is_done(out: Path, name: str, records: dict[str, dict[str, Any]], tissues: bool) -> bool:
-    files = ["imaging", "segmentation"] + (["tissues"] if tissues else [])
+def _is_done(out: Path, name: str, records: dict[str, dict[str, Any]], cohort: CohortConfig) -> bool:
+    files = ["imaging", "segmentation"] + (["tissues"] if cohort.tissues else [])
+    if cohort.case.second_phase is not None:
+        files.append(f"imaging_{cohort.case.second_phase}")
     return name in records and all((out / name / f"{stem}.nii.gz").exists() for stem in files)
 
 
@@ -216,7 +221,7 @@ def generate_cohort(
         raise OutputError(f"Cannot write to {out}: {error.strerror}; choose another --out.") from error
     indices = range(cohort.first_index, cohort.first_index + cohort.cases)
     names = {index: f"case_{index:05d}" for index in indices}
-    todo = [i for i in indices if cohort.overwrite or not _is_done(out, names[i], records, cohort.tissues)]
+    todo = [i for i in indices if cohort.overwrite or not _is_done(out, names[i], records, cohort)]
     done = len(indices) - len(todo)
     if progress:
         progress(done, len(indices))

@@ -50,6 +50,8 @@ class PhantomConfig:
         special_share: How often a case gets one of the special findings, 0..1.
         around_tumor: Show only the surroundings of the tumors (75 mm around their middle at least), at KiTS19's pixel
             size and slice thickness: training data for classifiers at a tenth of the cost of a whole abdomen.
+        second_phase: Contrast phase of a second scan of the same patient on the same grid, as registered phases are;
+            needs `phase` for the first one. None makes one scan. The first scan's voxels do not depend on it.
     """
 
     shape: tuple[int, int, int] | None = None
@@ -63,6 +65,7 @@ class PhantomConfig:
     replace_tumor_share: float = 0.35
     special_share: float = 0.18
     around_tumor: bool = False
+    second_phase: Phase | None = None
 
     def __post_init__(self) -> None:
         """Checks every value.
@@ -75,6 +78,7 @@ class PhantomConfig:
         for name, value, allowed in (
             ("kind", self.kind, KINDS),
             ("phase", self.phase, (None, *PHASES)),
+            ("second_phase", self.second_phase, (None, *PHASES)),
             ("special", self.special, (None, *SPECIALS)),
             ("subtype", self.subtype, (None, *MALIGNANT_SUBTYPES, *BENIGN_SUBTYPES)),
         ):
@@ -95,5 +99,10 @@ class PhantomConfig:
                 raise ValueError(f"subtype {self.subtype!r} does not fit kind {self.kind!r}; drop one of the two.")
         if self.special == "no_contrast" and self.phase not in (None, "none"):
             raise ValueError(f"special 'no_contrast' does not fit phase {self.phase!r}; drop one of the two.")
+        if self.second_phase is not None and self.phase in (None, self.second_phase):
+            raise ValueError(
+                f"second_phase {self.second_phase!r} needs another phase for the first scan, got {self.phase!r}; "
+                "give both, for example arterial and excretory."
+            )
         if self.special in ("huge_tumor", "tiny_tumor") and self.kind == "none":
             raise ValueError(f"special {self.special!r} needs a tumor, but kind is 'none'.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +29,14 @@ from nephro_monai.phantom.organs import paint_organs
 from nephro_monai.phantom.plan import Plan, draw_plan
 from nephro_monai.phantom.records import Findings, case_record, kits_affine
 from nephro_monai.phantom.scene import Scene, build_scene
+from nephro_monai.phantom.second_phase import Painted, PaintedTumor, paint_second_phase
 from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue, draw_tissue_hu
-from nephro_monai.phantom.tumors import TumorLook, draw_look, paint_tumor
+from nephro_monai.phantom.tumors import draw_look, paint_tumor
 
 __all__ = ["PhantomCase", "generate_case"]
 
 _ATTEMPTS = 6
+_SECOND_PHASE_SEED = 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class PhantomCase:
         label: uint8, 0 background, 1 kidney, 2 tumor.
         tissues: uint8 `Tissue` ids.
         ideal_hu: float32 HU before blur and noise; None unless asked for.
+        second_image: int16 HU of the second contrast phase on the same grid; None unless the config names one.
         affine: 4x4 voxel-to-RAS matrix (mm), axis codes I-P-L.
         record: KiTS19's clinical record plus "synthetic" and "phantom".
     """
@@ -55,6 +59,7 @@ class PhantomCase:
     affine: NDArray[np.float64]
     record: dict[str, Any]
     ideal_hu: NDArray[np.float32] | None = None
+    second_image: NDArray[np.int16] | None = None
 
 
 def generate_case(
@@ -79,7 +84,7 @@ def generate_case(
         canvas, fields = _paint_anatomy(scene, plan, rng)
         hu = draw_tissue_hu(rng, plan.phase)
         cysts = add_cysts(canvas, scene.shapes, plan.cysts)
-        ideal, looks = _paint_tumors(canvas, fields, plan, hu)
+        ideal, painted = _paint_tumors(canvas, fields, plan, hu)
         label = LABEL_OF_TISSUE[canvas.tissue]
         shown = int((label == TUMOR).sum()) * float(np.prod(scene.grid.spacing))
         wanted = plan.subtype is not None
@@ -91,9 +96,16 @@ def generate_case(
             "stays outside the field of view; use another label map, more slices or another seed."
         )
     image = acquire(ideal.copy() if keep_ideal else ideal, scene.grid, rng, plan.metal)
-    found = Findings(scene.grid, label, tuple(looks), cysts, scene.special)
+    second = None
+    if config.second_phase is not None:
+        # Random numbers of its own, so that the first scan is what it would be without a second.
+        other = np.random.default_rng([*words, attempt, _SECOND_PHASE_SEED])
+        phases = (plan.phase, config.second_phase)
+        second = acquire(paint_second_phase(canvas, painted, hu, phases, other), scene.grid, other, plan.metal)
+    found = Findings(scene.grid, label, tuple(tumor.look for tumor in painted.tumors), cysts, scene.special)
     record = case_record(case_id, words, config, plan, found)
-    return PhantomCase(image, label, canvas.tissue, kits_affine(scene.grid), record, ideal if keep_ideal else None)
+    ideal_hu = ideal if keep_ideal else None
+    return PhantomCase(image, label, canvas.tissue, kits_affine(scene.grid), record, ideal_hu, second)
 
 
 def _paint_anatomy(scene: Scene, plan: Plan, rng: np.random.Generator) -> tuple[Canvas, KidneyFields | None]:
@@ -116,9 +128,9 @@ def _within(outer: Bounds, inner: tuple[slice, ...]) -> Bounds:
 
 def _paint_tumors(
     canvas: Canvas, fields: KidneyFields | None, plan: Plan, hu: dict[Tissue, float]
-) -> tuple[NDArray[np.float32], list[TumorLook]]:
+) -> tuple[NDArray[np.float32], Painted]:
     """Paints every tumor, then renders the whole volume; tumors of one patient share the subtype."""
-    looks: list[TumorLook] = []
+    tumors: list[PaintedTumor] = []
     overlays = []
     if fields is not None and plan.subtype is not None:
         parenchyma = 0.6 * hu[Tissue.KIDNEY_CORTEX] + 0.4 * hu[Tissue.KIDNEY_MEDULLA]
@@ -127,15 +139,16 @@ def _paint_tumors(
         for index, box in enumerate(ndimage.find_objects(components), start=1):
             mask = components[box] == index
             volume = float(mask.sum()) * voxel
-            if volume < 15 and len(looks):
+            if volume < 15 and len(tumors):
                 continue
             diameter = 2 * (volume * 0.239) ** (1 / 3)
             look = draw_look(canvas.rng, plan.subtype, parenchyma, plan.phase, diameter)
             bounds = _within(fields.bounds, box)
-            values = paint_tumor(canvas, bounds, -fields.tumor[box], mask, look)
-            overlays.append((bounds, mask, values))
-            looks.append(look)
+            tumor = PaintedTumor(bounds, mask, -fields.tumor[box], look, diameter, copy.deepcopy(canvas.rng))
+            overlays.append(paint_tumor(canvas, bounds, tumor.depth, mask, look))
+            tumors.append(tumor)
+    painted = Painted(tuple(tumors), copy.deepcopy(canvas.rng))
     image = render_hu(canvas, hu, plan.phase)
-    for bounds, mask, values in overlays:
-        image[bounds][mask] = values[mask]
-    return image, looks
+    for tumor, values in zip(tumors, overlays, strict=True):
+        image[tumor.bounds][tumor.mask] = values[tumor.mask]
+    return image, painted

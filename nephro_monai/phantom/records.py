@@ -99,4 +99,6 @@ def case_record(
         "cysts": findings.cysts,
         "source_label_case": config.label_map.parent.name if config.label_map is not None else None,
     }
+    if config.second_phase is not None:
+        record["phantom"]["second_phase"] = config.second_phase
     return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nephro_monai.stages.classify import ClassifySlicesd
+from nephro_monai.stages.classify_patient import ClassifyPatientd
 from nephro_monai.stages.colorize import (
     ColorizeSlicesd,
     GrayColorizer,
@@ -13,17 +14,28 @@ from nephro_monai.stages.colorize import (
 )
 from nephro_monai.stages.localize import LocalizeKidneysd
 from nephro_monai.stages.segment import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings
+from nephro_monai.stages.segment_and_classify import SegmentAndClassifyd, SliceStackInferer, SliceStackSettings
+from nephro_monai.stages.two_stage import SegmentTwoStaged, TwoStageSettings
+from nephro_monai.stages.two_stage_inferers import KidneySlicesInferer, TwoStageInferer
 
 __all__ = [
+    "ClassifyPatientd",
     "ClassifySlicesd",
     "ColorizeSlicesd",
     "GrayColorizer",
+    "KidneySlicesInferer",
     "KidneyTumorInferer",
     "LearnedColorizer",
     "LocalizeKidneysd",
+    "SegmentAndClassifyd",
     "SegmentKidneyTumord",
     "SegmentSettings",
+    "SegmentTwoStaged",
+    "SliceStackInferer",
+    "SliceStackSettings",
     "ThreeWindowColorizer",
+    "TwoStageInferer",
+    "TwoStageSettings",
     "colorize_slices",
     "window_slices",
 ]

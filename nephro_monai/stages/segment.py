@@ -15,7 +15,7 @@ from monai.transforms import MapTransform
 from scipy import ndimage
 from torch import nn
 
-from nephro_monai.constants import HU_RANGE, SEGMENTATION_WINDOW_HU
+from nephro_monai.constants import HU_RANGE, KIDNEY, SEGMENTATION_WINDOW_HU, TUMOR
 from nephro_monai.geometry import largest_components, resample_to_shape, resampled_shape, spacing_mm, window_to_unit
 from nephro_monai.geometry.components import find_components
 from nephro_monai.networks.autocast import autocast
@@ -38,6 +38,7 @@ class SegmentSettings:
         overlap: Of neighboring windows, as a share.
         batch_size: Windows per pass.
         smallest_kidney_ml: A region below this is no kidney.
+        smallest_tumor_ml: A piece of tumor below this (0.5 ml is a sphere of 10 mm) becomes kidney; 0 keeps all.
         loss_weights: Class weights of the training's loss. Their logarithms are taken off the logits, so that what made
             tumors worth more in training does not make them larger here (logit adjustment, Menon 2021,
             arXiv 2007.07314).
@@ -50,6 +51,7 @@ class SegmentSettings:
     overlap: float = 0.5
     batch_size: int = 2
     smallest_kidney_ml: float = 2.0
+    smallest_tumor_ml: float = 0.5
     loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     bfloat16: bool | None = None
 
@@ -192,7 +194,18 @@ def segment_box(
     if not _keep_regions(probabilities, regions, smallest):
         return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
     label_map = _argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
-    return label_map * torch.from_numpy(largest_components(label_map.numpy(), regions))
+    label_map *= torch.from_numpy(largest_components(label_map.numpy(), regions))
+    _drop_specks(label_map, settings.smallest_tumor_ml * 1000.0 / float(np.prod(voxel_mm[:3])))
+    return label_map
+
+
+def _drop_specks(label_map: torch.Tensor, smallest_voxels: float) -> None:
+    """Makes pieces of tumor below a size kidney, in place."""
+    tumor = label_map == TUMOR
+    kept = find_components(tumor.numpy(), min_voxels=smallest_voxels)
+    if kept is not None:
+        tumor[kept.box.slices] &= torch.from_numpy(kept.labels == 0)
+    label_map[tumor] = KIDNEY
 
 
 def _segment_boxes(

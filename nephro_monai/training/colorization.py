@@ -1,4 +1,4 @@
-"""Training of the colorization network on tissue maps."""
+"""Training of the colorization networks on tissue maps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from nephro_monai.constants import COLORIZATION_WINDOW_HU
 from nephro_monai.geometry import resample_to_shape
 from nephro_monai.geometry.intensity import window_to_unit
-from nephro_monai.networks.colorization_cic import ColorfulColorizer
+from nephro_monai.training.color_objectives import Colorizer, color_objective
 from nephro_monai.training.color_table import ColorTable
 from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
 
@@ -20,21 +20,21 @@ __all__ = ["ColorizationModule"]
 
 
 class ColorizationModule(pl.LightningModule):
-    """Zhang's classification of quantized colors, with colors that tissue decides instead of photographs.
+    """Trains a colorizer on colors that tissue decides instead of photographs.
 
-    Cross-entropy between the predicted distribution over quantized colors and the soft-encoded target, rare colors
-    weighted up (class rebalancing). The target is formed at the resolution of the network's scores:
-    where tissues share such a pixel, it is the mixture of their encodings.
+    Each network is trained in the formulation of its own paper (see `color_objectives`): classification of quantized
+    colors for `ColorfulColorizer`, regression for `LetThereBeColor`, histograms of hue and chroma for
+    `HypercolumnColorizer`. All have the same targets, augmentation and validation.
 
     Batches are dictionaries with `image`, (B, 1, H, W) in HU, and `tissues`, (B, 1, H, W) ids, at the pixel spacing
     of the tumor slices. Logged: `train_loss`; at validation `val_ab_error` (mean distance in ab units), the
     same per color group, and `val_color_accuracy` (mean over the groups of the share of pixels whose predicted color is
-    nearest to their own).
+    nearest to their own), at the resolution at which the network predicts colors.
 
     Args:
-        network: To train; its quantized colors stay fixed.
+        network: To train.
         color_table: Color of each tissue.
-        tissue_fractions: Share of the training pixels per tissue id, for the rebalancing.
+        tissue_fractions: Share of the training pixels per tissue id, for formulations that weight rare colors up.
         augmentation: Random variants; its `size` is what is cut from the slices in training and validation.
         network_size: Rows and columns the cut is resized to. The ratio to `augmentation.size` must be that of
             inference (256 : 130), so that tissue has the size it will have there; a smaller cut is faster.
@@ -42,12 +42,9 @@ class ColorizationModule(pl.LightningModule):
         weight_decay: Of AdamW.
     """
 
-    encoding: torch.Tensor
-    group_weights: torch.Tensor
-
     def __init__(
         self,
-        network: ColorfulColorizer,
+        network: Colorizer,
         color_table: ColorTable,
         tissue_fractions: Sequence[float],
         augmentation: SliceAugmentation,
@@ -58,14 +55,11 @@ class ColorizationModule(pl.LightningModule):
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         self.color_table = color_table
+        self.objective = color_objective(network, color_table, tissue_fractions)
         self.augmentation = augmentation
         self.network_size = network_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        centers = 110.0 * network.model_out.weight.detach()[:, :, 0, 0].T.cpu()
-        weights = color_table.group_weights(tissue_fractions, len(centers))
-        self.register_buffer("encoding", color_table.soft_encoding(centers), persistent=False)
-        self.register_buffer("group_weights", weights, persistent=False)
         self._errors: list[torch.Tensor] = []
 
     def forward(self, gray: torch.Tensor) -> torch.Tensor:
@@ -75,26 +69,17 @@ class ColorizationModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Loss of one batch of random variants."""
         maps = self.color_table.group_maps(batch["tissues"])
-        hu, maps = self.augmentation(batch["image"].float(), maps)
-        logits, shares = self._predict(hu, maps)
-        loss = self.loss(logits, shares)
+        hu, moved = self.augmentation(batch["image"].float(), maps)
+        loss = self.objective(self._gray(hu), moved)
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(hu))
         return loss
-
-    def loss(self, logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-        """Rebalanced cross-entropy of color logits (B, bins, h, w) against group shares (B, groups, h, w)."""
-        with torch.autocast(logits.device.type, enabled=False):
-            log_probabilities = torch.log_softmax(logits.float(), dim=1)
-            # The target is linear in the shares: one product per group instead of one distribution per pixel.
-            per_group = torch.einsum("bqhw,gq->bghw", log_probabilities, self.encoding)
-            return -(shares * self.group_weights[:, None, None] * per_group).sum(1).mean()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Collects the color errors of one batch."""
         size = self.augmentation.size
         maps = center_crop(self.color_table.group_maps(batch["tissues"]), size)
-        logits, shares = self._predict(center_crop(batch["image"].float(), size), maps)
-        predicted = self.network.expected_ab(logits)
+        predicted = self.network.predict_ab(self._gray(center_crop(batch["image"].float(), size)))
+        shares = functional.interpolate(maps, size=predicted.shape[2:], mode="area")
         error = torch.linalg.vector_norm(predicted - self.color_table.ab_maps(shares), dim=1)
         distance = torch.cdist(predicted.permute(0, 2, 3, 1).flatten(0, 2), self.color_table.ab)
         groups = shares.argmax(1).flatten()
@@ -121,14 +106,11 @@ class ColorizationModule(pl.LightningModule):
         self.log("val_color_accuracy", per_group[seen, 1].mean(), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over what is trained (the quantized colors are not)."""
+        """AdamW over what is trained (quantized colors are not)."""
         trained = [p for p in self.network.parameters() if p.requires_grad]
         return torch.optim.AdamW(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
 
-    def _predict(self, hu: torch.Tensor, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Color logits, and the share of each color group in each of their pixels."""
+    def _gray(self, hu: torch.Tensor) -> torch.Tensor:
+        """What the network sees: windowed to 0..1 and resized."""
         gray = window_to_unit(hu, COLORIZATION_WINDOW_HU, 0.0, 1.0)
-        gray = resample_to_shape(gray, (self.network_size, self.network_size))
-        logits = self.network.color_logits(gray)
-        shares = functional.interpolate(maps, size=logits.shape[2:], mode="area")
-        return logits, shares
+        return resample_to_shape(gray, (self.network_size, self.network_size))

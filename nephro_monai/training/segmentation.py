@@ -1,4 +1,4 @@
-"""Training of segmentation networks on patches, with sliding-window validation."""
+"""Training of segmentation networks on patches or slices, with sliding-window validation."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ __all__ = ["SegmentationModule"]
 class SegmentationModule(pl.LightningModule):
     """Trains a segmentation network with AdamW; the schedule comes from `callbacks.CosineSchedule`.
 
-    Batches are dictionaries with `image`, float (B, 1, X, Y, Z) already windowed, and `label`, (B, 1, X, Y, Z)
-    with 0/1/2. Logged: `train_loss`; at validation `val_loss`, `val_dice_kidney`, `val_dice_tumor` (means over the
-    crops that hold the class, with the class predicted as such) and `val_dice` (mean over both).
+    Batches are dictionaries with `image`, float (B, 1, X, Y, Z) as the network takes it, and `label`, (B, 1, X, Y, Z)
+    with 0/1/2; both (B, 1, H, W) for networks on slices. Logged: `train_loss`; at validation `val_loss`,
+    `val_dice_kidney`, `val_dice_tumor` (means over the crops that hold the class, with the class predicted as such) and
+    `val_dice` (mean over the classes).
 
     Args:
-        network: Gives logits (B, classes, X, Y, Z).
+        network: Gives logits (B, classes, X, Y, Z), or (B, classes, H, W).
         loss: Called with (logits, label).
         learning_rate: Highest learning rate of AdamW.
-        weight_decay: Of AdamW.
+        weight_decay: Of AdamW; 0 makes it Adam.
         train_inferer: Runs the network on training patches.
         val_inferer: Runs the network on validation crops, which are larger than patches.
         channels_last: Keep weights and inputs in channels-last order (faster convolutions).
@@ -51,7 +52,7 @@ class SegmentationModule(pl.LightningModule):
         self.val_inferer = val_inferer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        self.memory_format = torch.channels_last_3d if channels_last else torch.contiguous_format
+        self.memory_format = _channels_last(network) if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
         self.val_dice = DiceMetric(include_background=False, reduction="mean_batch", ignore_empty=True)
 
@@ -91,3 +92,9 @@ class SegmentationModule(pl.LightningModule):
         others = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": kernels, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.learning_rate)
+
+
+def _channels_last(network: nn.Module) -> torch.memory_format:
+    """Channels-last order for the network's kernels, of slices or of volumes."""
+    kernels = {parameter.ndim for parameter in network.parameters()}
+    return torch.channels_last if 4 in kernels and 5 not in kernels else torch.channels_last_3d

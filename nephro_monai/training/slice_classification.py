@@ -6,19 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import nn
 from torch.nn import functional
 
 from nephro_monai.constants import COLORIZATION_WINDOW_HU
+from nephro_monai.metrics.slice_votes import patient_scores
 from nephro_monai.networks.slice_classifier import SliceClassifier
 from nephro_monai.stages.colorize import colorize_slices
 from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
 
-__all__ = ["AdamWSettings", "SliceClassificationModule", "SubtypeTask", "patient_scores"]
+__all__ = ["AdamWSettings", "SliceClassificationModule", "SubtypeTask"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,14 @@ class AdamWSettings:
         learning_rate: Highest learning rate.
         dense_decay: Weight decay of the two dense layers; the paper regularizes them with L2.
         other_decay: Weight decay of all other weights; norms and biases have none.
+        dense_l2: The paper's own regularization: this times the sum of the squared weights of the two dense layers is
+            added to the loss (the paper does not give the factor). With both decays 0, AdamW is the paper's Adam.
     """
 
     learning_rate: float = 1e-3
     dense_decay: float = 0.02
     other_decay: float = 0.001
+    dense_l2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ class SliceClassificationModule(pl.LightningModule):
     sees the colorizer's own mistakes on noisy and shifted slices. That costs about as much as the training step itself.
 
     Batches are dictionaries with `image`, (B, 1, H, W) in HU, `label` (B) with 0 benign and 1 malignant, `case` (list
-    of B names) and, for `subtypes`, `subtype` (list of B names). Logged: `train_loss`, `train_accuracy`; at validation
-    `val_loss`, `val_slice_auc`, `val_slice_balanced_accuracy` and `val_patient_balanced_accuracy` (majority of a
-    patient's slices), as far as the validation cases are of both kinds.
+    of B names) and, for `subtypes`, `subtype` (list of B names); in validation also `largest` (B), true for the slice
+    with the patient's largest tumor area. Logged: `train_loss`, `train_accuracy`; at validation `val_loss` and, with
+    `val_` before them, the scores of `metrics.slice_votes.patient_scores`, as far as the validation cases are of both
+    kinds: per slice, by majority of a patient's slices, and on the largest slices, which is how the paper tests.
 
     Args:
         network: To train.
@@ -94,7 +97,7 @@ class SliceClassificationModule(pl.LightningModule):
         self.subtype_layer = nn.Linear(last.in_features, len(subtypes.names)) if subtypes else None  # type: ignore[arg-type]
         self.optimizer_settings = optimizer or AdamWSettings()
         self.size = size
-        self._seen: list[tuple[list[str], torch.Tensor, torch.Tensor]] = []
+        self._seen: list[dict[str, Any]] = []
 
     def on_fit_start(self) -> None:
         """Moves the colorizer to where the training runs."""
@@ -113,6 +116,8 @@ class SliceClassificationModule(pl.LightningModule):
         loss = self.loss(logits, batch["label"])
         if self.subtypes is not None and self.subtype_layer is not None:
             loss = loss + self.subtypes.weight * self._subtype_loss(self.subtype_layer(features), batch["subtype"])
+        if self.optimizer_settings.dense_l2 > 0:
+            loss = loss + self.optimizer_settings.dense_l2 * self._dense_squares()
         right = (logits.argmax(1) == batch["label"]).float().mean()
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(hu))
         self.log("train_accuracy", right, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(hu))
@@ -124,18 +129,21 @@ class SliceClassificationModule(pl.LightningModule):
         loss = functional.cross_entropy(logits, batch["label"])
         self.log("val_loss", loss, batch_size=len(logits), sync_dist=True)
         probabilities = torch.softmax(logits, dim=1)[:, 1]
-        self._seen.append((list(batch["case"]), probabilities.cpu(), batch["label"].cpu()))
+        seen = {"case": list(batch["case"]), "probability": probabilities.cpu(), "label": batch["label"].cpu()}
+        if "largest" in batch:
+            seen["largest"] = torch.as_tensor(batch["largest"]).cpu()
+        self._seen.append(seen)
 
     def on_validation_epoch_end(self) -> None:
         """Logs slice and patient figures (of this process's share of the validation slices)."""
-        cases = [case for names, _, _ in self._seen for case in names]
-        if not cases:
+        seen, self._seen = self._seen, []
+        if not seen:
             return
-        probabilities = torch.cat([p for _, p, _ in self._seen]).numpy()
-        targets = torch.cat([t for _, _, t in self._seen]).numpy()
-        self._seen.clear()
-        for name, value in patient_scores(cases, probabilities, targets).items():
-            self.log(f"val_{name}", value, prog_bar=name != "slice_auc", sync_dist=True)
+        cases = [case for batch in seen for case in batch["case"]]
+        columns = {key: torch.cat([batch[key] for batch in seen]).numpy() for key in seen[0] if key != "case"}
+        scores = patient_scores(cases, columns["probability"], columns["label"], columns.get("largest"))
+        for name, value in scores.items():
+            self.log(f"val_{name}", value, prog_bar=name.endswith("balanced_accuracy"), sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; stronger decay on the two dense layers, none on norms and biases."""
@@ -155,36 +163,13 @@ class SliceClassificationModule(pl.LightningModule):
             colored = colorize_slices(hu, self._frozen[0], COLORIZATION_WINDOW_HU, self.size)
         return colored.contiguous(memory_format=torch.channels_last)
 
+    def _dense_squares(self) -> torch.Tensor:
+        """Sum of the squared weights of the two dense layers."""
+        return torch.stack([layer.weight.float().square().sum() for layer in self.network.dense_layers()]).sum()
+
     def _subtype_loss(self, logits: torch.Tensor, names: Sequence[str]) -> torch.Tensor:
         """Mean cross-entropy over the slices of known subtype; 0 where there is none."""
         known = self.subtypes.names if self.subtypes else ()
         index = torch.tensor([known.index(name) if name in known else -1 for name in names], device=logits.device)
         total = functional.cross_entropy(logits.float(), index, ignore_index=-1, reduction="sum")
         return total / (index >= 0).sum().clamp(min=1)
-
-
-def patient_scores(cases: Sequence[str], probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Slice AUC and balanced accuracy, and balanced accuracy of the patients' majority votes.
-
-    Args:
-        cases: Patient of each slice.
-        probabilities: Of malignant, per slice.
-        targets: 0 benign, 1 malignant, per slice.
-
-    Returns:
-        `slice_auc`, `slice_balanced_accuracy`, `patient_balanced_accuracy`; empty if all slices are of one class.
-        A tied vote counts as wrong, because the cascade leaves it undetermined.
-    """
-    if len(np.unique(targets)) < 2:
-        return {}
-    names, patient_of_slice = np.unique(np.asarray(cases), return_inverse=True)
-    slices = np.bincount(patient_of_slice)
-    share = np.bincount(patient_of_slice, weights=probabilities > 0.5) / slices
-    truth = np.zeros(len(names), dtype=int)
-    truth[patient_of_slice] = targets
-    voted = np.where(share == 0.5, 1 - truth, share > 0.5)
-    return {
-        "slice_auc": float(roc_auc_score(targets, probabilities)),
-        "slice_balanced_accuracy": float(balanced_accuracy_score(targets, probabilities > 0.5)),
-        "patient_balanced_accuracy": float(balanced_accuracy_score(truth, voted)),
-    }

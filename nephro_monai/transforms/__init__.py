@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nephro_monai.transforms.crop_tumor_slices import CropTumorSlicesd
 from nephro_monai.transforms.measure import MeasureKidneysd
+from nephro_monai.transforms.slice_class import LabelSliceClassd
 from nephro_monai.transforms.vote import VoteMalignancyd
+from nephro_monai.transforms.vote_models import VoteModelsd
 
-__all__ = ["CropTumorSlicesd", "MeasureKidneysd", "VoteMalignancyd"]
+__all__ = ["CropTumorSlicesd", "LabelSliceClassd", "MeasureKidneysd", "VoteMalignancyd", "VoteModelsd"]

@@ -22,7 +22,7 @@ from nephro_monai.geometry.tumor_slices import (
 )
 from nephro_monai.structures import Scan, SliceVote
 
-__all__ = ["CropTumorSlicesd"]
+__all__ = ["CropTumorSlicesd", "new_slice_vote"]
 
 
 class CropTumorSlicesd(MapTransform):
@@ -95,11 +95,19 @@ class CropTumorSlicesd(MapTransform):
         slices = select_tumor_slices(components, affine, self.settings)
         plain = torch.as_tensor(image.as_tensor() if hasattr(image, "as_tensor") else image).cpu()
         case["tumor_slices"] = crop_tumor_slices(plain, components, slices, affine, self.settings)
-        case["slice_votes"] = [_slice_vote(item, affine, case["scan"], image.shape[3]) for item in slices]
+        case["slice_votes"] = [new_slice_vote(item, affine, case["scan"], image.shape[3]) for item in slices]
         return case
 
 
-def _slice_vote(item: TumorSlice, affine: np.ndarray, scan: Scan, depth: int) -> SliceVote:
+def new_slice_vote(item: TumorSlice, affine: np.ndarray, scan: Scan, depth: int) -> SliceVote:
+    """A slice's entry for the vote, without an answer yet.
+
+    Args:
+        item: The slice and its tumor.
+        affine: (4, 4) voxel-to-mm matrix of the R-A-S volume.
+        scan: For the file's own axial axis.
+        depth: Slices of the volume.
+    """
     axis_to_superior = nib.io_orientation(np.asarray(scan.native_affine))[:, 1][_axial_axis(scan)] > 0
     position = affine @ np.array([*item.center_xy, item.z, 1.0])
     return SliceVote(

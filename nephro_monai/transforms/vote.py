@@ -113,7 +113,9 @@ def vote_tumor(tumor: int, slices: Sequence[SliceVote], min_slices: int = 2, min
     winner: Verdict = "malignant" if votes[_MALIGNANT] > votes[_BENIGN] else "benign"
     won = votes[winner]
     verdict: Verdict = "undetermined"
-    if total == 0:
+    if total == 0 and any(vote.vote for vote in slices):
+        reason = f"Not classified: none of its {len(slices)} slices was judged to hold tumor."
+    elif total == 0:
         reason = "Not classified: no slice of this tumor was classified."
     elif total < min_slices:
         reason = f"Thin evidence: {total} slice{'s' * (total > 1)} voted, at least {min_slices} must."
@@ -154,6 +156,12 @@ def _counted(slices: Sequence[SliceVote]) -> dict[str, int]:
 
 
 def _mean_malignant(slices: Sequence[SliceVote]) -> float | None:
-    index = CLASS_NAMES.index(_MALIGNANT)
-    values = sorted(vote.probabilities[index] for vote in slices if vote.probabilities is not None)
-    return sum(values) / len(values) if values else None
+    """Mean over the slices that may vote; what a third class ("normal") takes does not speak for benign."""
+    benign, malignant = range(len(CLASS_NAMES))
+    values = []
+    for vote in slices:
+        if vote.probabilities is not None and vote.vote in (None, *CLASS_NAMES):
+            p = vote.probabilities
+            share = p[malignant] if len(p) == len(CLASS_NAMES) else p[malignant] / (p[benign] + p[malignant])
+            values.append(share)
+    return sum(sorted(values)) / len(values) if values else None

@@ -67,7 +67,7 @@ def test_patches_follow_the_ratios(phantom_cohort):
 
 def test_inference_writes_on_the_native_grid(phantom_cohort, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save(VNet(width=2).state_dict(), tmp_path / "tiny.pt")
+    torch.save(VNet(width=2, kernel_size=3).state_dict(), tmp_path / "tiny.pt")
     case = sorted(Path(phantom_cohort).glob("case_*"))[0]
     run = workflow(
         "infer", "inference", dataset_dir=str(case), output_dir=str(tmp_path / "out"), device_name="cpu",

@@ -71,7 +71,8 @@ def test_training_writes_weights_and_logs(trained: Path) -> None:
     network = read_configs(NAME, overrides=TINY).get_parsed_content("network_def")
     network.load_state_dict(torch.load(trained, weights_only=True))
     header = next((trained.parent / "logs").glob("*/metrics.csv")).read_text().splitlines()[0]
-    assert {"val_loss", "val_slice_auc", "val_patient_balanced_accuracy"} <= set(header.split(","))
+    logged = {"val_loss", "val_slice_auc", "val_patient_balanced_accuracy", "val_largest_f1_benign"}
+    assert logged | {"val_vote_f1_malignant", "val_always_malignant_f1"} <= set(header.split(","))
 
 
 def test_inference_writes_probabilities_of_every_slice(
@@ -112,3 +113,25 @@ def test_full_size_is_the_paper(base: str) -> None:
     network_def = read_configs(NAME, (base, "full_size.json")).get("network_def")
     assert network_def["encoder"] == {"name": "densenet121"}
     assert (network_def["head_features"], network_def["dropout"]) == (2048, 0.2)
+
+
+def test_the_papers_way_trains_gray_single_slices_in_folds(tumor_cases: Path, tmp_path: Path) -> None:
+    quick = {
+        "epochs": 1, "slices_per_epoch": 4, "batch_size": 2, "validation_interval": 1, "progress": False,
+        "train#trainer#log_every_n_steps": 1, "training_slices": "largest", "fold": 1, "folds": 3,
+    }  # fmt: skip
+    options = TrainOptions(
+        data=tumor_cases, out=tmp_path, device="cpu", precision="32",
+        configs=("gray.json", "paper.json", "folds.json"), overrides={**TINY, **quick},
+    )  # fmt: skip
+    assert train_bundle(NAME, options).is_file()
+    header = next((tmp_path / "logs").glob("*/metrics.csv")).read_text().splitlines()[0]
+    assert "val_largest_accuracy" in header.split(",")
+
+
+def test_the_papers_settings_are_what_the_paper_says(configs: Path) -> None:
+    parser = read_configs(NAME, ("train.json", "full_size.json", "paper.json"))
+    loss, optimizer = parser.get_parsed_content("loss"), parser.get_parsed_content("optimizer")
+    assert loss.weight.tolist() == pytest.approx([1.0, 0.1]) and loss.label_smoothing == 0.0
+    assert optimizer.dense_l2 > 0 and optimizer.dense_decay == optimizer.other_decay == 0.0
+    assert parser.get_parsed_content("subtypes") is None

@@ -41,7 +41,9 @@ def test_tables_are_written_and_printed(run, folders):
     result = run(folders / "run", "--data", folders / "data", "--out", folders / "out")
     assert result.exit_code == 0, result.output
     assert "case_00000" in result.output
-    assert sorted(p.name for p in (folders / "out").iterdir()) == ["metrics.csv", "summary.json", "summary.md"]
+    tables = ["lesions.csv", "metrics.csv", "summary.json", "summary.md"]
+    assert sorted(p.name for p in (folders / "out").iterdir()) == ["dice_by_tumor_size.png", "froc.png", *tables]
+    assert "![Froc](froc.png)" in (folders / "out" / "summary.md").read_text()
     assert json.loads((folders / "out" / "summary.json").read_text())["kidney_dice"]["mean"] == 1.0
 
 

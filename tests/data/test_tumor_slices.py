@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -53,6 +56,37 @@ def test_they_are_cut_as_the_cascade_cuts_them(cases: list[dict]) -> None:
     )
     found = torch.stack([item["image"] for item in cut_tumor_slices(cases[:1], SMALL, progress=False)])
     torch.testing.assert_close(found.float(), expected.round(), atol=1, rtol=0)
+
+
+@pytest.fixture
+def cone(tmp_path: Path) -> list[dict]:
+    """One case whose tumor is largest in the slice before the last."""
+    label = np.zeros((64, 64, 12), np.uint8)
+    for z, half in enumerate((2, 3, 4, 5, 6, 7, 8, 9, 10, 4), start=1):
+        label[32 - half : 32 + half, 32 - half : 32 + half, z] = 2
+    affine = np.diag([-0.8, -0.8, 3.0, 1.0])
+    nib.save(nib.Nifti1Image((label * 50).astype(np.int16), affine), tmp_path / "image.nii.gz")
+    nib.save(nib.Nifti1Image(label, affine), tmp_path / "label.nii.gz")
+    paths = {"image": str(tmp_path / "image.nii.gz"), "label": str(tmp_path / "label.nii.gz")}
+    return [{**paths, "case": "case_00000", "malignant": True}]
+
+
+def test_the_largest_slice_is_cut_whatever_is_thinned_out(cone: list[dict]) -> None:
+    every = cut_tumor_slices(cone, replace(SMALL, max_slices_per_tumor=2), progress=False)
+    assert [item["meta"]["filename_or_obj"][-4:] for item in every] == ["z003", "z008", "z009"]
+    (named,) = [item for item in every if item["largest"]]
+    assert named["area_mm2"] == pytest.approx(20 * 20 * 0.64, rel=1e-3) == max(item["area_mm2"] for item in every)
+
+
+def test_a_single_slice_per_case(cone: list[dict], cases: list[dict]) -> None:
+    (single,) = cut_tumor_slices(cone, SMALL, progress=False, choice="largest")
+    assert single["largest"] and single["meta"]["filename_or_obj"].endswith("_z009")
+    assert [item["case"] for item in cut_tumor_slices(cases, SMALL, progress=False, choice="largest")] == [
+        "case_00000",
+        "case_00001",
+    ]
+    with pytest.raises(ValueError, match="one of all, largest, got 'best'"):
+        cut_tumor_slices(cases, SMALL, progress=False, choice="best")
 
 
 def test_training_crops_leave_room_for_shifts() -> None:

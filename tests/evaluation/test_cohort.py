@@ -63,7 +63,43 @@ def test_empty_folders_and_broken_records(tmp_path, data):
     with pytest.raises(TrainingDataError, match="No prediction in"):
         find_predictions(tmp_path / "nowhere")
     with pytest.raises(TrainingDataError, match="No case with a true label map"):
-        read_cohort(tmp_path)
+        read_cohort(tmp_path / "nowhere")
     (data / "kits.json").write_text("[1]")
     with pytest.raises(TrainingDataError, match="list of records"):
         read_cohort(data)
+
+
+def test_two_predictions_of_a_case_are_one_too_many(predictions):
+    (predictions / "prediction_00001.nii.gz").touch()
+    found = find_predictions(predictions)
+    assert found["case_00001"].segmentation is None
+    assert "2 predictions (case_00001/segmentation.nii.gz and prediction_00001.nii.gz); keep one" in (
+        found["case_00001"].reason
+    )
+    assert found["case_00000"].segmentation is not None
+
+
+def test_different_records_of_a_case_are_not_used(data):
+    records = json.loads((data / "kits.json").read_text())
+    (data / "kits.json").write_text(json.dumps([*records, records[1], {**records[0], "malignant": False}]))
+    cohort = read_cohort(data)
+    assert [case.malignant for case in cohort.cases] == [None, False, None, True]
+    assert "different records of case_00000" in cohort.notes[0]
+    assert "no record of case_00000" in cohort.notes[1]
+
+
+def test_the_parent_of_data_will_do(data):
+    assert len(read_cohort(data.parent).cases) == 4
+
+
+def test_slices_of_a_diagnosis(predictions):
+    path = predictions / "case_00000" / "diagnosis.json"
+    slices = [
+        {"native_slice_index": 9, "probabilities": {"benign": 0.3, "malignant": 0.7}, "vote": "malignant"},
+        {"native_slice_index": 3, "probabilities": None, "vote": None},
+    ]
+    path.write_text(json.dumps({"verdict": "malignant", "mean_probability_malignant": 0.7, "slices": slices}))
+    found = find_predictions(predictions)["case_00000"].slices
+    assert [(s.index, s.probability, s.vote) for s in found] == [(9, 0.7, "malignant")]
+    path.write_text(json.dumps({"verdict": "malignant", "mean_probability_malignant": 1.7}))
+    assert "0..1, got 1.7" in find_predictions(predictions)["case_00000"].reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 
 import pytest
 
@@ -39,3 +40,11 @@ def test_folders_without_a_common_case(data, predictions):
         (data / f"case_{i:05d}").rename(data / f"other_{i}")
     with pytest.raises(TrainingDataError, match="No case is both"):
         evaluate_cohort(predictions, data)
+
+
+def test_workers_change_nothing(data, predictions):
+    alone, together = (evaluate_cohort(predictions, data, workers=n) for n in (1, 3))
+    assert [asdict(row) for row in alone[0]] == [asdict(row) for row in together[0]]
+    assert alone[1] == together[1]
+    with pytest.raises(ValueError, match="got 0"):
+        evaluate_cohort(predictions, data, workers=0)

@@ -26,13 +26,19 @@ def test_files_hold_the_same_figures(result, tmp_path):
     with (folder / "metrics.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["case"] for row in table] == [row.case for row in rows]
+    assert list(table[0])[:4] == ["case", "kidney_dice", "tumor_dice", "composite"]
     mean = sum(float(row["kidney_dice"]) for row in table) / len(table)
-    assert mean == pytest.approx(json.loads((folder / "summary.json").read_text())["kidney_dice"]["mean"], abs=1e-4)
+    assert mean == pytest.approx(json.loads((folder / "summary.json").read_text())["kidney_dice"]["mean"], abs=1e-9)
     text = (folder / "summary.md").read_text()
     assert f"| Kidney Dice | {mean:.3f} | n = 4 |" in text
     assert "Synthetic CT: 2 cases around real label maps, 2 cases of procedural anatomy." in text
     assert DISCLAIMER in text
     assert "`both_kidneys_found`:" in text
+    with (folder / "lesions.csv").open(newline="") as file:
+        lesions = list(csv.DictReader(file))
+    assert [(x["case"], x["kind"], x["hit"]) for x in lesions[:2]] == [
+        ("case_00000", "true", "True"), ("case_00000", "predicted", "True")
+    ]  # fmt: skip
 
 
 def test_printed_table(result):

@@ -191,3 +191,14 @@ def test_axes_of_the_crop_against_nibabel():
     )
     crop = sample_axial_crops(torch.from_numpy(volume)[None], torch.tensor([[20.0, 20.0, 1.0]]), (1, 1), 41, 1.0)
     np.testing.assert_allclose(crop[0, 0].numpy(), turned[:, :, 1].T, atol=1e-3)
+
+
+def test_slices_near_the_poles_are_left_out():
+    z, y, x = np.mgrid[:41, :60, :60]
+    ball = ((z - 20) ** 2 + (y - 30) ** 2 + (x - 30) ** 2 <= 18.5**2).transpose(2, 1, 0).astype(np.uint8) * 2
+    tumors = find_tumors(ball, np.eye(4))
+    everything = select_tumor_slices(tumors, np.eye(4), TumorCropSettings(max_slices_per_tumor=99, min_area_share=0.0))
+    chosen = select_tumor_slices(tumors, np.eye(4), TumorCropSettings(max_slices_per_tumor=99, min_area_share=0.3))
+    largest = max(item.area_mm2 for item in everything)
+    assert [item.z for item in chosen] == [item.z for item in everything if item.area_mm2 >= 0.3 * largest]
+    assert len(chosen) < len(everything)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from monai.data import MetaTensor
 
 from nephro_monai.constants import DISCLAIMER, SYNTHETIC_NOTICE
 from nephro_monai.io import SaveDiagnosisd
-from nephro_monai.structures import Box, Diagnosis, Kidney, Scan, SliceVote, Tumor, TumorVote
+from nephro_monai.structures import Box, Diagnosis, Kidney, ModelVote, Scan, SliceVote, Tumor, TumorVote
 
 PROVENANCE = {"localizer": {"bundle": "b", "version": "0.1.0", "sha256": "ab12", "trained_on": "synthetic CT"}}
 
@@ -89,3 +90,23 @@ def test_training_on_other_data_is_said(case, tmp_path):
     found = json.loads((tmp_path / "case_1" / "diagnosis.json").read_text())
     assert found["training_notice"] == "Trained on: mine: KiTS19."
     assert found["provenance"]["cut"] is None
+
+
+def test_probabilities_of_three_classes_are_named(case, tmp_path):
+    vote = SliceVote(1, 4, 15, 108.0, 312.3, (0.2, 0.7, 0.1), "malignant")
+    case["diagnosis"] = Diagnosis("malignant", "The tumor.", 0.78, slices=(vote,))
+    SaveDiagnosisd(tmp_path)(case)
+    (found,) = json.loads((tmp_path / "case_1" / "diagnosis.json").read_text(encoding="utf-8"))["slices"]
+    assert found["probabilities"] == {"benign": 0.2, "malignant": 0.7, "normal": 0.1}
+
+
+def test_votes_of_patient_level_models_are_listed(case, tmp_path):
+    models = (ModelVote("fold 1", 0.81239, "malignant"), ModelVote("fold 2", 0.2, "benign"))
+    SaveDiagnosisd(tmp_path, PROVENANCE)({**case, "diagnosis": replace(case["diagnosis"], models=models)})
+    found = json.loads((tmp_path / "case_1" / "diagnosis.json").read_text(encoding="utf-8"))
+    assert found["models"] == [
+        {"model": "fold 1", "probability_malignant": 0.8124, "vote": "malignant"},
+        {"model": "fold 2", "probability_malignant": 0.2, "vote": "benign"},
+    ]
+    SaveDiagnosisd(tmp_path, PROVENANCE)(case)
+    assert "models" not in json.loads((tmp_path / "case_1" / "diagnosis.json").read_text(encoding="utf-8"))

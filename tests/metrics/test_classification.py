@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, matthews_corrcoef, precision_score, roc_auc_score
 
-from nephro_monai.metrics.classification import score_verdicts
+from nephro_monai.metrics.classification import confusion_counts, confusion_scores, score_verdicts
 
 
 def test_hand_counted_scores():
@@ -39,6 +39,33 @@ def test_agrees_with_scikit_learn(seed: int):
     scores = score_verdicts(malignant.tolist(), verdicts.tolist(), probabilities.tolist())
     assert scores.balanced_accuracy == pytest.approx(balanced_accuracy_score(malignant, verdicts == "malignant"))
     assert scores.auc == pytest.approx(roc_auc_score(malignant, probabilities))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_agrees_with_scikit_learn_with_open_verdicts(seed: int):
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(["benign", "malignant"], 60)
+    calls = rng.choice(["benign", "malignant", "undetermined"], 60)
+    scores = score_verdicts((truth == "malignant").tolist(), calls.tolist())
+    assert scores.mcc == pytest.approx(matthews_corrcoef(truth, calls))
+    labels = ["benign", "malignant"]
+    f1 = f1_score(truth, calls, labels=labels, average=None)
+    precision = precision_score(truth, calls, labels=labels, average=None)
+    assert [scores.f1_benign, scores.f1] == pytest.approx(f1)
+    assert [scores.npv, scores.ppv] == pytest.approx(precision)
+
+
+def test_undefined_scores_are_none():
+    scores = score_verdicts([True, True], ["undetermined", None])
+    assert scores.ppv is scores.npv is scores.mcc is scores.f1_benign is None
+    assert scores.f1 == 0.0
+
+
+def test_many_matrices_at_once():
+    counts = np.stack([confusion_counts([True, False], ["malignant", "benign"]), np.zeros((2, 3), int)])
+    scores = confusion_scores(counts)
+    assert scores["mcc"][0] == scores["accuracy"][0] == 1.0
+    assert np.isnan(scores["accuracy"][1])
 
 
 def test_one_class_has_no_balanced_accuracy():

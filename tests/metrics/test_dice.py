@@ -43,6 +43,36 @@ def test_counts_are_rows_by_truth_in_any_memory_order():
     assert label_counts(prediction[::-1], truth[::-1]).tolist() == expected
 
 
+def _as_the_script_has_it(prediction: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """The challenge's formula written out, with KiTS23's rule where it divides by zero."""
+    scores = []
+    for level in (0, 1):
+        a, b = prediction > level, truth > level
+        total = a.sum() + b.sum()
+        scores.append(2 * (a & b).sum() / total if total else 1.0)
+    return scores[0], scores[1]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_equals_the_challenge_on_random_masks(seed: int):
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet([1, 1, 1], 2)
+    truth, prediction = (rng.choice(3, (9, 17, 13), p=p).astype(np.uint8) for p in shares)
+    scores = kits19_scores(prediction, truth)
+    assert (scores.kidney, scores.tumor) == pytest.approx(_as_the_script_has_it(prediction, truth), abs=1e-12)
+
+
+@pytest.mark.parametrize("truth", range(3))
+@pytest.mark.parametrize("prediction", range(3))
+@pytest.mark.parametrize("one_voxel", [False, True])
+def test_equals_the_challenge_on_degenerate_masks(truth: int, prediction: int, one_voxel: bool):
+    a, b = np.full((3, 4, 5), prediction, np.uint8), np.full((3, 4, 5), truth, np.uint8)
+    if one_voxel:
+        a[1:], b[:2] = 0, 0
+    scores = kits19_scores(a, b)
+    assert (scores.kidney, scores.tumor) == pytest.approx(_as_the_script_has_it(a, b), abs=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_agrees_with_monai(seed: int):
     rng = np.random.default_rng(seed)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import timm
 import torch
+import torchvision
+from safetensors.torch import save_file
+from timm.layers import SelectAdaptivePool2d
 from torch import nn
 
 from nephro_monai.errors import WeightsError
@@ -27,11 +32,22 @@ def test_logits_of_both_classes(tiny: SliceClassifier) -> None:
 def test_the_head_is_the_papers(tiny: SliceClassifier) -> None:
     kinds = [type(layer) for layer in tiny.head]
     assert kinds == [
-        nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.BatchNorm1d,
+        SelectAdaptivePool2d, nn.Flatten, nn.Dropout, nn.BatchNorm1d,
         nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear,
     ]  # fmt: skip
     assert [layer.p for layer in tiny.head if isinstance(layer, nn.Dropout)] == [0.2, 0.2]
     assert [layer.out_features for layer in tiny.dense_layers()] == [8, 8]
+    maps = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(tiny.head[0](maps).flatten(1), maps.mean((2, 3)))
+
+
+def test_average_and_maximum_can_stand_side_by_side() -> None:
+    encoder = {"name": "densenet", "init_features": 8, "growth_rate": 4, "block_config": [1, 1]}
+    network = SliceClassifier(encoder, head_features=8, pooling="catavgmax").eval()
+    maps = torch.randn(2, 3, 4, 4)
+    expected = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
+    torch.testing.assert_close(network.head[0](maps).flatten(1), expected)
+    assert network(torch.rand(2, 3, 64, 64)).shape == (2, 2)
 
 
 def test_densenet121_has_the_papers_size() -> None:
@@ -48,6 +64,31 @@ def test_slices_are_normalized_like_imagenet(tiny: SliceClassifier) -> None:
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     tiny(mean.expand(1, 3, 32, 32))
     assert seen[0].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "parameters"),
+    [
+        ("vgg16", 512, 14_714_688),
+        ("xception", 2048, 20_806_952),
+        ("resnetv2", 2048, 23_500_352),
+        ("densenet121", 1024, 6_953_856),
+        ("chexnet", 1024, 6_953_856),
+    ],
+)
+def test_the_papers_encoders_by_name(name: str, channels: int, parameters: int) -> None:
+    with torch.device("meta"):
+        network = SliceClassifier({"name": name})
+        assert network(torch.rand(2, 3, 256, 256)).shape == (2, 2)
+    assert sum(p.numel() for p in network.encoder.parameters()) == parameters
+    assert network.head[4].weight.shape == (2048, channels)
+    assert network.head[6].weight.shape == (2048, 2048) and network.head[9].weight.shape == (2, 2048)
+
+
+@pytest.mark.parametrize(("name", "mean"), [("resnet10t", 0.485), ("mobilenetv2_035", 0.485)])
+def test_encoders_see_what_they_were_pretrained_on(name: str, mean: float) -> None:
+    network = SliceClassifier({"name": name}, head_features=8)
+    assert network.mean[0].item() == pytest.approx(mean)
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050"])
@@ -94,6 +135,75 @@ def test_chexnet_keys_load(tiny: SliceClassifier, tmp_path: Path) -> None:
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "chexnet.pth.tar")
     loaded, skipped = load_pretrained_encoder(tiny, tmp_path / "chexnet.pth.tar")
     assert (loaded, skipped) == (len(state) - 1, 1)
+
+
+def test_a_chexnet_checkpoint_fills_chexnet(tmp_path: Path) -> None:
+    """Keys as CheXNet's reimplementation wrote them: an old torchvision DenseNet-121 inside DataParallel."""
+    source = torchvision.models.densenet121(num_classes=14)
+    old = {
+        "module.densenet121."
+        + re.sub(r"\b(norm|conv)([12])\b", r"\1.\2", key).replace("classifier.", "classifier.0."): value
+        for key, value in source.state_dict().items()
+        if "num_batches_tracked" not in key
+    }
+    assert "module.densenet121.features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save({"state_dict": old, "best_loss": 0.1}, tmp_path / "chexnet.pth.tar")
+    network = SliceClassifier({"name": "chexnet"}, head_features=8).eval()
+    assert load_pretrained_encoder(network, tmp_path / "chexnet.pth.tar") == (len(old) - 2, 2)
+    slices = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        expected = torch.relu(source.eval().features((slices - network.mean) / network.std))
+        found = network.encoder((slices - network.mean) / network.std)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_timm_weights_load_from_safetensors(tmp_path: Path) -> None:
+    source = timm.create_model("resnet10t", num_classes=5)
+    save_file(source.state_dict(), tmp_path / "resnet.safetensors")
+    network = SliceClassifier({"name": "resnet10t"}, head_features=8)
+    loaded, skipped = load_pretrained_encoder(network, tmp_path / "resnet.safetensors")
+    assert (loaded, skipped) == (len(source.state_dict()) - 2, 2)
+    assert torch.equal(network.encoder.network.conv1[0].weight, source.conv1[0].weight)
+
+
+def test_downloads_happen_on_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = timm.create_model
+    asked = []
+
+    def offline(name: str, pretrained: bool, **arguments: object) -> nn.Module:
+        asked.append(pretrained)
+        if pretrained:
+            raise OSError("no route to host")
+        return make(name, pretrained=False, **arguments)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    network = SliceClassifier({"name": "resnet10t"}, head_features=8)
+    assert asked == [False]
+    with pytest.raises(
+        WeightsError, match=r"resnet10t cannot be downloaded \(OSError: no route to host\).*give the file"
+    ):
+        load_pretrained_encoder(network, "timm")
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
+        SliceClassifier({"name": "resnet10t", "pretrained": True})
+
+
+def test_downloaded_weights_fill_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = timm.create_model
+    network = SliceClassifier({"name": "resnet10t"}, head_features=8)
+    torch.manual_seed(5)
+    source = make("resnet10t", num_classes=0, global_pool="")
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: source)
+    assert load_pretrained_encoder(network, "timm") == (len(source.state_dict()), 0)
+    assert torch.equal(network.encoder.network.conv1[0].weight, source.conv1[0].weight)
+
+
+def test_timm_has_no_weights_for_other_sizes_and_for_chexnet(tiny: SliceClassifier) -> None:
+    with pytest.raises(WeightsError, match="another size"):
+        load_pretrained_encoder(tiny, "timm")
+    with torch.device("meta"):
+        network = SliceClassifier({"name": "chexnet"}, head_features=8)
+    with pytest.raises(WeightsError, match="CheXNet's weights cannot be downloaded"):
+        load_pretrained_encoder(network, "timm")
 
 
 def test_almost_nothing_loaded_is_an_error(tiny: SliceClassifier, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_output_has_the_inputs_size(shape):
 
 
 def test_every_parameter_learns():
-    network = VNet(width=2, dropout_down=None, dropout_up=(0.0, 0.0))
+    network = VNet(width=2, dropout=(0.0, 0.0, 0.0))
     network(torch.randn(2, 1, 32, 32, 16)).square().mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
@@ -54,7 +54,7 @@ def test_every_parameter_learns():
 def test_bfloat16_training_gradients_are_right_at_the_patch_size():
     """Guards against oneDNN's wrong weight gradients in the deepest stage (4 x 4 x 2 voxels there)."""
     torch.manual_seed(0)
-    network = VNet(width=4, dropout_down=None, dropout_up=(0.0, 0.0)).to(memory_format=torch.channels_last_3d)
+    network = VNet(width=4, dropout=(0.0, 0.0, 0.0)).to(memory_format=torch.channels_last_3d)
     image = torch.randn(1, 1, 64, 64, 32).contiguous(memory_format=torch.channels_last_3d)
     gradients = []
     for enabled in (False, True):

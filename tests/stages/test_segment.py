@@ -154,3 +154,15 @@ def test_prediction_on_cuda_equals_cpu():
     on_cuda = SegmentKidneyTumord(network, settings=settings, device="cuda")(case)["segmentation"]
     assert on_cuda.device.type == "cpu"
     assert (on_cuda.as_tensor() == on_cpu).float().mean() > 0.999
+
+
+def test_specks_of_tumor_become_kidney():
+    spheres = [((60, 60, 60), 35, KIDNEY_HU), ((45, 60, 60), 12, TUMOR_HU), ((80, 60, 60), 4.5, TUMOR_HU)]
+    image = scan_of(spheres, (80, 80, 40), (1.5, 1.5, 3.0))
+    whole = [Box(0, 0, 0, 80, 80, 40)]
+    everything = SegmentKidneyTumord(thresholds, settings=replace(SETTINGS, smallest_tumor_ml=0.0))
+    kept = everything({"image": image, "kidneys": whole})["segmentation"].as_tensor()[0].numpy()
+    found = segment(image, whole)
+    assert kept[53, 40, 20] == 2 and found[53, 40, 20] == 1  # the speck of 0.4 ml
+    assert found[30, 40, 20] == 2  # the tumor of 7 ml
+    np.testing.assert_array_equal(found > 0, kept > 0)

@@ -6,7 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
-from monai.losses import DiceLoss
+from monai.losses import DiceLoss, TverskyLoss
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -82,3 +82,21 @@ def test_only_kernels_decay():
 def test_kernels_are_channels_last():
     task = SegmentationModule(nn.Conv3d(2, 4, 3), DiceLoss(), SimpleInferer(), SimpleInferer())
     assert task.network.weight.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_slices_train_too_and_zero_decay_is_adam():
+    torch.manual_seed(0)
+    loss = TverskyLoss(include_background=False, to_onehot_y=True, softmax=True, alpha=0.3, beta=0.7, batch=True)
+    task = SegmentationModule(
+        nn.Conv2d(1, 3, 1), loss, SimpleInferer(), SimpleInferer(), learning_rate=0.1, weight_decay=0.0
+    )
+    assert task.memory_format == torch.channels_last
+    assert all(group["weight_decay"] == 0.0 for group in task.configure_optimizers().param_groups)
+    slices = [{key: value[..., 0] for key, value in crop(4, 4, 4, 4).items()}] * 4
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=20, logger=False, enable_progress_bar=False, enable_checkpointing=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(task, DataLoader(slices, batch_size=2), DataLoader(slices, batch_size=2))
+    assert float(trainer.callback_metrics["train_loss"]) < 0.4
+    assert float(trainer.callback_metrics["val_dice"]) > 0.7

@@ -1,4 +1,4 @@
-"""The slice classification module learns a separable toy, and scores patients by vote."""
+"""The slice classification module learns a separable toy."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from nephro_monai.training.slice_classification import (
     AdamWSettings,
     SliceClassificationModule,
     SubtypeTask,
-    patient_scores,
 )
 
 TINY = {"name": "densenet", "init_features": 4, "growth_rate": 4, "block_config": [1, 1]}
 
 
-def _module(colorizer: torch.nn.Module | None = None) -> SliceClassificationModule:
+def _module(
+    colorizer: torch.nn.Module | None = None, optimizer: AdamWSettings | None = None
+) -> SliceClassificationModule:
     torch.manual_seed(0)
     return SliceClassificationModule(
         SliceClassifier(TINY, head_features=8),
         colorizer or GrayColorizer(),
         SliceAugmentation(size=26, shift=2.0),
         torch.nn.CrossEntropyLoss(),
-        optimizer=AdamWSettings(learning_rate=1e-2),
+        optimizer=optimizer or AdamWSettings(learning_rate=1e-2),
         size=64,
     )
 
@@ -107,14 +108,28 @@ def test_subtypes_add_to_the_loss() -> None:
     assert not any("subtype" in key for key in module.network.state_dict())
 
 
-def test_patients_are_scored_by_majority() -> None:
-    cases = ["a", "a", "a", "b", "b", "c"]
-    probabilities = np.array([0.9, 0.8, 0.2, 0.7, 0.1, 0.3])
-    scores = patient_scores(cases, probabilities, np.array([1, 1, 1, 0, 0, 0]))
-    assert scores["patient_balanced_accuracy"] == pytest.approx((1 + 0.5) / 2)  # b's vote is tied: wrong
-    assert scores["slice_balanced_accuracy"] == pytest.approx((2 / 3 + 2 / 3) / 2)
-    assert scores["slice_auc"] == pytest.approx(7 / 9)
+def test_the_papers_regularization_is_added_to_the_loss(tmp_path) -> None:
+    losses = {}
+    for l2 in (0.0, 0.1):
+        torch.manual_seed(0)
+        module = _module(optimizer=AdamWSettings(dense_decay=0.0, other_decay=0.0, dense_l2=l2))
+        module.log = lambda *args, **kwargs: None
+        items = _slices()[:4]
+        batch = {
+            "image": torch.stack([i["image"] for i in items]), "label": torch.tensor([i["label"] for i in items])
+        }  # fmt: skip
+        torch.manual_seed(1)
+        losses[l2] = module.training_step(batch, 0)
+    squares = sum(layer.weight.square().sum() for layer in module.network.dense_layers())
+    torch.testing.assert_close(losses[0.1] - losses[0.0], 0.1 * squares, atol=1e-4, rtol=1e-4)
+    groups = module.configure_optimizers().param_groups
+    assert {group["weight_decay"] for group in groups} == {0.0}
 
 
-def test_one_class_gives_no_score() -> None:
-    assert patient_scores(["a", "b"], np.array([0.2, 0.9]), np.array([1, 1])) == {}
+def test_the_largest_slices_are_scored_where_the_batches_name_them(tmp_path) -> None:
+    slices = [{**item, "largest": index >= 8} for index, item in enumerate(_slices())]
+    trainer = _trainer(tmp_path, 1)
+    trainer.fit(_module(), DataLoader(slices, batch_size=8), DataLoader(slices, batch_size=8))
+    logged = trainer.logged_metrics
+    assert {"val_largest_accuracy", "val_largest_f1_benign", "val_vote_f1_malignant"} <= set(logged)
+    assert logged["val_always_malignant_f1"] == pytest.approx(2 / 3)

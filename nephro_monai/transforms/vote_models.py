@@ -1,0 +1,78 @@
+"""The verdict of several patient-level models (Zhou 2019, "Evaluation Methods")."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from nephro_monai.constants import CLASS_NAMES
+from nephro_monai.structures import Diagnosis, ModelVote, Verdict
+
+__all__ = ["VoteModelsd", "vote_models"]
+
+_BENIGN, _MALIGNANT = CLASS_NAMES
+
+
+class VoteModelsd(MapTransform):
+    """Replaces the patient's verdict by the vote of the patient-level models; the slices' votes stay as evidence.
+
+    The majority decides (3 of the paper's 5 fold models); a tie is undetermined. Without any model's vote (no tumor,
+    or no tumor slice) the diagnosis stays as it was.
+
+    Reads `model_votes` (from `ClassifyPatientd`). Changes:
+        diagnosis: verdict, reason, `mean_probability_malignant` (over the models), `agreement` (share of slices that
+            vote like the verdict) and `models`.
+    """
+
+    def __init__(self, keys: KeysCollection = "diagnosis", models_key: str = "model_votes") -> None:
+        """Sets where to read.
+
+        Args:
+            keys: Where the `structures.Diagnosis` of `VoteMalignancyd` is (one key).
+            models_key: Where the models' votes are.
+
+        Raises:
+            ValueError: If more than one key is given.
+        """
+        super().__init__(keys)
+        if len(self.keys) != 1:
+            raise ValueError(f"VoteModelsd changes one diagnosis per case, got the keys {self.keys}.")
+        self.models_key = models_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Returns the case with its new diagnosis."""
+        case = dict(data)
+        case[self.keys[0]] = vote_models(case[self.keys[0]], case[self.models_key])
+        return case
+
+
+def vote_models(diagnosis: Diagnosis, models: Sequence[ModelVote]) -> Diagnosis:
+    """The patient's verdict by the rules of `VoteModelsd`.
+
+    Args:
+        diagnosis: From the slices.
+        models: Votes of the patient-level models.
+    """
+    if not models:
+        return diagnosis
+    counts = Counter(vote.vote for vote in models)
+    verdict: Verdict = "undetermined"
+    if counts[_MALIGNANT] == counts[_BENIGN]:
+        reason = f"Tie: {counts[_MALIGNANT]} of {len(models)} patient-level models say malignant, as many benign."
+    else:
+        verdict = "malignant" if counts[_MALIGNANT] > counts[_BENIGN] else "benign"
+        reason = f"{counts[verdict]} of {len(models)} patient-level models say {verdict}."
+    total = sum(diagnosis.votes.values())
+    return replace(
+        diagnosis,
+        verdict=verdict,
+        reason=reason,
+        mean_probability_malignant=sum(sorted(vote.probability_malignant for vote in models)) / len(models),
+        agreement=diagnosis.votes.get(verdict, 0) / total if total and verdict != "undetermined" else None,
+        models=tuple(models),
+    )

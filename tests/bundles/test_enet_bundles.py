@@ -1,0 +1,151 @@
+"""Belongs into tests/bundles/ once both bundles are in bundles/."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow, verify_net_in_out
+
+from nephro_monai.engine.bundles import find_bundle, read_configs
+from nephro_monai.networks.enet import ENet
+from nephro_monai.stages import TwoStageSettings
+
+FIRST, SECOND = "kidney_ct_segmentation_enet", "kidney_tumor_ct_segmentation_enet"
+CONFIGS = {name: find_bundle(name) / "configs" for name in (FIRST, SECOND)}
+TINY = {"network_def#width": 0.25}
+
+
+def config(bundle: str, name: str) -> dict:
+    return json.loads((CONFIGS[bundle] / f"{name}.json").read_text())
+
+
+def workflow(bundle: str, kind: str, name: str, **overrides: object) -> ConfigWorkflow:
+    return ConfigWorkflow(
+        config_file=str(CONFIGS[bundle] / f"{name}.json"),
+        meta_file=str(CONFIGS[bundle] / "metadata.json"),
+        logging_file=False,
+        workflow_type=kind,
+        **overrides,
+    )
+
+
+@pytest.mark.parametrize("bundle", [FIRST, SECOND])
+def test_training_inference_and_the_cascade_agree(bundle):
+    train, infer, defaults = config(bundle, "train"), config(bundle, "inference"), TwoStageSettings()
+    assert train["network_def"] == infer["network_def"]
+    for one in (train, infer):
+        assert one["slice_size"] == defaults.grid.input_size
+        assert one["pixel_spacing_mm"] == defaults.grid.pixel_spacing_mm
+        assert one["slice_spacing_mm"] == defaults.grid.slice_spacing_mm == defaults.grid.slice_thickness_mm
+        assert one.get("crop_size", defaults.crop_size) == defaults.crop_size
+    assert train["window_hu"] == infer["window_hu"]
+    spatial = config(bundle, "metadata")["network_data_format"]["inputs"]["image"]["spatial_shape"]
+    assert spatial == [train["crop_size" if bundle == SECOND else "slice_size"]] * 2
+
+
+@pytest.mark.parametrize("bundle", [FIRST, SECOND])
+def test_the_cascade_runs_the_two_stages_as_trained(bundle):
+    parser = read_configs("nephro_cascade", ("inference.json", "enet_two_stage.json"))
+    assert parser["localizer#bundle"] == FIRST and parser["segmenter#bundle"] == SECOND
+    settings = parser.get_parsed_content("inferer#transforms#1#settings")
+    assert settings == TwoStageSettings()
+    full = read_configs("nephro_cascade", ("inference.json", "enet_two_stage.json", "enet_two_stage_full_size.json"))
+    large = read_configs(bundle, ("inference.json", "full_size.json"))
+    settings = full.get_parsed_content("inferer#transforms#1#settings")
+    assert settings.grid.input_size == large["slice_size"] and settings.crop_size == large.get("crop_size", 256)
+    assert settings.grid.pixel_spacing_mm == large["pixel_spacing_mm"]
+    assert settings.grid.slice_spacing_mm == large["slice_spacing_mm"]
+
+
+@pytest.mark.parametrize(("bundle", "size", "labels"), [(FIRST, 256, {0, 1}), (SECOND, 128, {0, 1, 2})])
+def test_training_has_the_properties_of_a_bundle(bundle, size, labels, phantom_cohort, tmp_path):
+    made = workflow(
+        bundle, "train", "train", dataset_dir=str(phantom_cohort), output_dir=str(tmp_path), validation_fraction=0.3,
+        progress=False, device="$torch.device('cpu')",
+    )  # fmt: skip
+    made.initialize()
+    assert not made.check_properties()
+    seen = set()
+    for index in range(0, len(made.train_dataset.data), 6):
+        item = made.train_dataset[index]
+        assert item["image"].shape == item["label"].shape == (1, size, size)
+        assert item["image"].dtype == torch.float32 and not hasattr(item["image"], "affine")
+        seen |= set(item["label"].unique().tolist())
+    assert seen == labels
+    statistics = made.parser.get_parsed_content("statistics")
+    assert statistics.mean.shape == statistics.deviation.shape == (1, size, size)
+    assert statistics.mean[0, size // 2, size // 2] > -150 and statistics.deviation.max() > 50
+
+
+@pytest.mark.parametrize("bundle", [FIRST, SECOND])
+def test_loss_is_the_papers(bundle):
+    loss = read_configs(bundle, ("train.json",)).get_parsed_content("loss")
+    torch.manual_seed(0)
+    classes = 3 if bundle == SECOND else 2
+    logits, truth = torch.randn(4, classes, 8, 8), torch.randint(0, classes, (4, 1, 8, 8))
+    indices = []
+    for value in range(1, classes):
+        p0, g0 = torch.softmax(logits, dim=1)[:, value], (truth[:, 0] == value).float()
+        hit = (p0 * g0).sum()
+        indices.append(hit / (hit + 0.3 * (p0 * (1 - g0)).sum() + 0.7 * ((1 - p0) * g0).sum()))
+    assert loss(logits, truth).item() == pytest.approx(1 - float(torch.stack(indices).mean()), abs=1e-5)
+
+
+@pytest.mark.parametrize(("bundle", "what"), [(FIRST, "kidneys"), (SECOND, "segmentation")])
+def test_inference_writes_on_the_native_grid(bundle, what, phantom_cohort, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    size, classes = (128, 3) if bundle == SECOND else (256, 2)
+    tiny = ENet(out_channels=classes, width=0.25, slice_shape=(size, size))
+    torch.save(tiny.state_dict(), tmp_path / "tiny.pt")
+    torch.save(ENet(out_channels=2, width=0.25, slice_shape=(256, 256)).state_dict(), tmp_path / "first.pt")
+    first = {
+        "first_stage#bundle": str(CONFIGS[FIRST].parent), "first_stage#weights": str(tmp_path / "first.pt"),
+        "first_stage#overrides": TINY,
+    }  # fmt: skip
+    case = sorted(Path(phantom_cohort).glob("case_*"))[0]
+    run = workflow(
+        bundle, "infer", "inference", dataset_dir=str(case), output_dir=str(tmp_path / "out"), device_name="cpu",
+        weights=str(tmp_path / "tiny.pt"), bundle_root=str(CONFIGS[bundle].parent), **TINY,
+        **(first if bundle == SECOND else {}),
+    )  # fmt: skip
+    run.initialize()
+    assert not run.check_properties()
+    run.run()
+    (written,) = (tmp_path / "out").rglob(f"*_{what}.nii.gz")
+    scan, label_map = nib.load(case / "imaging.nii.gz"), nib.load(written)
+    assert label_map.shape == scan.shape and label_map.get_data_dtype() == np.uint8
+    np.testing.assert_allclose(label_map.affine, scan.affine, atol=1e-4)
+    assert set(np.unique(np.asarray(label_map.dataobj))) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize("bundle", [FIRST, SECOND])
+def test_metadata_is_true_to_the_network(bundle, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    verify_net_in_out(
+        net_id="network_def", meta_file=str(CONFIGS[bundle] / "metadata.json"),
+        config_file=str(CONFIGS[bundle] / "inference.json"), device="cpu", n=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("bundle", [FIRST, SECOND])
+def test_full_size_is_the_paper(bundle):
+    for base in ("train.json", "inference.json"):
+        parser = read_configs(bundle, (base, "full_size.json"))
+        network = parser.get_parsed_content("network_def")
+        size = 256 if bundle == SECOND else 512
+        assert network.get_buffer("standardize.mean").shape == (1, size, size)
+        assert sum(p.numel() for p in network.parameters()) == pytest.approx(0.37e6, rel=0.03)
+    train = config(bundle, "train")
+    assert train["learning_rate"] == 1e-3 and train["batch_size"] == 8 and train["weight_decay"] == 0
+
+
+@pytest.mark.parametrize("bundle", [FIRST, SECOND])
+@pytest.mark.parametrize("file", ["LICENSE", "docs/README.md", "docs/data_license.txt", "configs/logging.conf"])
+def test_papers_are_there(bundle, file):
+    assert (CONFIGS[bundle].parent / file).stat().st_size > 100
