@@ -9,7 +9,7 @@ EXTRAS ?= dev,wandb,onnx
 WORKERS ?= 2
 DEVICE ?= auto
 KITS19 ?= ../shared/kits19/data
-SYSTEMS ?= nephro_cascade enet_two_stage
+SYSTEMS ?= nephro_cascade
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -64,7 +64,7 @@ evaluate-phantom: $(STAMP) ## the README's figures: 20 synthetic cases around la
 	$(BIN)/nephro systems-table out/evaluate-phantom $(SYSTEMS:%=--system %)
 
 # Bundles trained on whole scans, and on the surroundings of tumors.
-ON_SCANS := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet kidney_ct_segmentation_enet kidney_tumor_ct_segmentation_enet
+ON_SCANS := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet
 ON_TUMORS := ct_colorization_cic renal_tumor_ct_classification_densenet
 
 weights: $(STAMP) ## make the weights that ship once more (hours; DEVICE=cuda where there is one)

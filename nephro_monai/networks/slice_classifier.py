@@ -53,7 +53,7 @@ class SliceClassifier(nn.Module):
             signs, such as a scar or a spot of fat, drown in an average.
 
     Raises:
-        ValueError: If the encoder's name is unknown.
+        ValueError: If the encoder's name or the pooling is unknown.
         WeightsError: If weights were asked for and cannot be downloaded.
     """
 
@@ -67,7 +67,9 @@ class SliceClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, features, mean, std = _build_encoder(dict(encoder))
-        pool = SelectAdaptivePool2d(pool_type=pooling)
+        if pooling not in ("avg", "max", "catavgmax"):
+            raise ValueError(f"pooling is one of avg, max and catavgmax, got {pooling!r}.")
+        pool = SelectAdaptivePool2d(pool_type=f"fast{pooling}")  # the fast ones can be scripted
         features *= pool.feat_mult()
         self.head = nn.Sequential(
             pool,
