@@ -154,6 +154,15 @@ def test_bundles_are_complete(bundle: Path) -> None:
     assert not (bundle / "scripts").exists(), "parts belong into the package"
 
 
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_targets_are_no_modules(bundle: Path) -> None:
+    """A function that its room exports under its module's own name: which of the two is found depends on Python."""
+    for config in sorted((bundle / "configs").glob("*.json")):
+        targets = re.findall(r'"_target_": "(nephro_monai\.[\w.]+)"', config.read_text(encoding="utf-8"))
+        modules = [name for name in targets if (ROOT / Path(*name.split("."))).with_suffix(".py").is_file()]
+        assert not modules, f"{config.name}: {modules}; rename the function"
+
+
 def test_every_folder_of_bundles_is_a_bundle() -> None:
     assert [path.name for path in sorted((ROOT / "bundles").iterdir()) if path.is_dir()] == [b.name for b in BUNDLES]
 

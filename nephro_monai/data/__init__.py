@@ -10,7 +10,7 @@ from nephro_monai.data.oversampling import OversamplingSampler, oversampled
 from nephro_monai.data.reproducible import EpochSampler, ReproducibleDataset
 from nephro_monai.data.segmentation_slices import SliceCutSettings, cut_segmentation_slices
 from nephro_monai.data.slice_sequences import patient_sequences, slice_features
-from nephro_monai.data.slice_statistics import SliceStatistics, slice_statistics
+from nephro_monai.data.slice_statistics import SliceStatistics, compute_slice_statistics
 from nephro_monai.data.splits import Split, split_cases, stratified_fold
 from nephro_monai.data.subtypes import SUBTYPE_IS_MALIGNANT, malignancy_of_subtype
 from nephro_monai.data.tissue_slices import TissueSliceSettings, cut_tissue_slices, tissue_fractions
@@ -30,6 +30,7 @@ __all__ = [
     "assign_folds",
     "balanced_class_weights",
     "class_fold",
+    "compute_slice_statistics",
     "cut_kidney_crops",
     "cut_kidney_slices",
     "cut_segmentation_slices",
@@ -40,7 +41,6 @@ __all__ = [
     "oversampled",
     "patient_sequences",
     "slice_features",
-    "slice_statistics",
     "split_cases",
     "stratified_fold",
     "tissue_fractions",

@@ -11,7 +11,7 @@ import torch
 from nephro_monai.constants import HU_RANGE
 from nephro_monai.errors import TrainingDataError
 
-__all__ = ["SliceStatistics", "read_slice_statistics", "slice_statistics"]
+__all__ = ["SliceStatistics", "compute_slice_statistics", "read_slice_statistics"]
 
 
 class SliceStatistics(NamedTuple):
@@ -21,7 +21,7 @@ class SliceStatistics(NamedTuple):
     deviation: torch.Tensor
 
 
-def slice_statistics(
+def compute_slice_statistics(
     slices: Sequence[Mapping[str, Any]],
     shape: tuple[int, int],
     window_hu: tuple[float, float] = HU_RANGE,

@@ -81,7 +81,7 @@ class ENet(nn.Module):
         """Takes over the mean and standard-deviation slices of a training set.
 
         Args:
-            mean: (in_channels, *slice_shape) in HU, from `data.slice_statistics`.
+            mean: (in_channels, *slice_shape) in HU, from `data.compute_slice_statistics`.
             deviation: The same shape, in HU.
 
         Raises:

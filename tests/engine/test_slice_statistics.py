@@ -24,7 +24,7 @@ def bundle(tmp_path: Path) -> Path:
         "dataset_dir": "data",
         "level": 100.0,
         "slices": "$[{'image': torch.full((1, 4, 6), v)} for v in (-@level, @level)]",
-        "statistics": {"_target_": "nephro_monai.data.slice_statistics", "slices": "@slices", "shape": [4, 6]},
+        "statistics": {"_target_": "nephro_monai.data.compute_slice_statistics", "slices": "@slices", "shape": [4, 6]},
     }
     (folder / "configs" / "train.json").write_text(json.dumps(train))
     return folder
