@@ -71,7 +71,7 @@ weights: $(STAMP) ## make the weights that ship once more (hours; DEVICE=cuda wh
 	@test -d "$(KITS19)" || { echo "No label maps in $(KITS19): KITS19=DIR names the folder with KiTS19's case_*/segmentation.nii.gz."; exit 2; }
 	labels=(--labels "$(KITS19)" --exclude-cases $(HELD_OUT) --tissues --workers $(WORKERS)); \
 	procedural=(--tissues --workers $(WORKERS)); \
-	tumors=(--around-tumor --kind malignant --kind benign); \
+	tumors=(--field-of-view tumors --kind malignant --kind benign); \
 	$(BIN)/nephro phantom --out runs/scans --cases 240 --seed 11 --shape 96 256 256 "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/scans --cases 140 --seed 12 --first-index 240 --shape 96 256 256 "$${procedural[@]}"; \
 	$(BIN)/nephro phantom --out runs/scans --cases 140 --seed 13 --first-index 380 --shape 96 256 256 "$${labels[@]}"; \

@@ -29,9 +29,9 @@ def phantom(
     phase: Annotated[str | None, typer.Option(help="none, arterial, nephrographic, excretory; else drawn.")] = None,
     second_phase: Annotated[str | None, typer.Option(help="Also writes imaging_PHASE.nii.gz; needs --phase.")] = None,
     tissues: Annotated[bool, typer.Option("--tissues", help="Write tissues.nii.gz too.")] = False,
-    around_tumor: Annotated[
-        bool, typer.Option("--around-tumor", help="Only the tumors' surroundings, at full resolution.")
-    ] = False,
+    field_of_view: Annotated[
+        str, typer.Option(help="abdomen, or only the surroundings of the kidneys or tumors, at full resolution.")
+    ] = "abdomen",
     first_index: Annotated[int, typer.Option(min=0, help="Number of the first case.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make cases again that exist.")] = False,
@@ -40,7 +40,11 @@ def phantom(
     from nephro_monai.phantom.cohort import CohortConfig, parse_case_ranges
     from nephro_monai.phantom.config import PhantomConfig
 
-    case = PhantomConfig(shape=shape, around_tumor=around_tumor, no_tumor_share=0.0 if around_tumor else 0.15)
+    case = PhantomConfig(
+        shape=shape,
+        field_of_view=field_of_view,  # type: ignore[arg-type]
+        no_tumor_share=0.0 if field_of_view == "tumors" else 0.15,
+    )
     cohort = CohortConfig(
         cases=cases,
         seed=seed,

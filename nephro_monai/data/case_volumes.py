@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -46,7 +47,7 @@ def cut_every_case(
     cut: Callable[[dict[str, Any]], list[dict[str, Any]]],
     cases: Sequence[dict[str, Any]],
     what: str,
-    workers: int = 2,
+    workers: int | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """The crops of all cases in the order of the cases, cut by a few threads.
@@ -55,13 +56,14 @@ def cut_every_case(
         cut: Gives the crops of one case.
         cases: From `list_training_cases`.
         what: Named in the progress bar and in the error.
-        workers: Threads.
+        workers: Threads; None for one per core, but at least two and at most 16.
         progress: Show a progress bar.
 
     Raises:
         TrainingDataError: If there are cases but none gave a crop.
     """
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    workers = min(16, max(2, os.cpu_count() or 1)) if workers is None else max(1, workers)
+    with ThreadPoolExecutor(workers) as pool:
         done = pool.map(cut, cases)
         crops = [crop for some in tqdm(done, f"cutting {what}", len(cases), disable=not progress) for crop in some]
     if cases and not crops:

@@ -47,7 +47,10 @@ class CropSettings:
 
 
 def cut_kidney_crops(
-    cases: Sequence[dict[str, Any]], settings: CropSettings | None = None, workers: int = 2, progress: bool = True
+    cases: Sequence[dict[str, Any]],
+    settings: CropSettings | None = None,
+    workers: int | None = None,
+    progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Crops of all cases, ready for random patch transforms.
 
@@ -56,7 +59,7 @@ def cut_kidney_crops(
     Args:
         cases: From `list_training_cases`, with `image` and `label` paths.
         settings: How to cut.
-        workers: Threads that read and resample.
+        workers: Threads that read and resample; None for one per core (2 to 16).
         progress: Show a progress bar.
 
     Returns:
@@ -106,15 +109,25 @@ def _crop(
 ) -> dict[str, Any]:
     target = resampled_shape(box.shape, spacing_mm, settings.spacing_mm)
     hu = resample_to_shape(image[box.slices][None, None], target)[0]
-    classes = functional.one_hot(label[box.slices].long(), len(LABEL_NAMES)).permute(3, 0, 1, 2)
-    # The class that fills most of a voxel: keeps small tumors where taking the nearest voxel may skip them.
-    labels = resample_to_shape(classes[None].float(), target).argmax(1).to(torch.uint8)
+    labels = _most_common_label(label[box.slices], target)
     hu, labels = _pad(hu, settings.minimum_shape, HU_RANGE[0]), _pad(labels, settings.minimum_shape, 0)
     return {
         "image": hu.round().to(torch.int16),
         "label": labels,
         "label_cls_indices": [_some_indices(labels, value) for value in LABEL_NAMES],
     }
+
+
+def _most_common_label(label: torch.Tensor, target: tuple[int, int, int]) -> torch.Tensor:
+    """The class that fills most of a voxel: keeps small tumors where taking the nearest voxel may skip them."""
+    values = [value for value in LABEL_NAMES if value]
+    shares = [resample_to_shape((label == value).float()[None, None], target)[0] for value in values]
+    most = 1 - sum(shares)  # background
+    labels = torch.zeros((1, *target), dtype=torch.uint8)
+    for value, share in zip(values, shares, strict=True):
+        labels[share > most] = value
+        most = torch.maximum(most, share)
+    return labels
 
 
 def _pad(volume: torch.Tensor, minimum_shape: Sequence[int], value: float) -> torch.Tensor:

@@ -74,7 +74,7 @@ class KidneySliceSettings:
 def cut_kidney_slices(
     cases: Sequence[dict[str, Any]],
     settings: KidneySliceSettings | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Slices of all cases, ready for random transforms; about 110 kB each (180 kB with two phases).
@@ -82,7 +82,7 @@ def cut_kidney_slices(
     Args:
         cases: From `list_training_cases`, with `image`, `label` and `malignant`.
         settings: How to cut.
-        workers: Threads that read and cut.
+        workers: Threads that read and cut; None for one per core (2 to 16).
         progress: Show a progress bar.
 
     Returns:

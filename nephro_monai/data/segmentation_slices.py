@@ -67,7 +67,10 @@ class SliceCutSettings:
 
 
 def cut_segmentation_slices(
-    cases: Sequence[dict[str, Any]], settings: SliceCutSettings | None = None, workers: int = 2, progress: bool = True
+    cases: Sequence[dict[str, Any]],
+    settings: SliceCutSettings | None = None,
+    workers: int | None = None,
+    progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Slices of all cases, in memory: 0.2 MB per slice of 256 x 256.
 
@@ -75,7 +78,7 @@ def cut_segmentation_slices(
         cases: From `list_training_cases`, with `image` and `label` paths. Split them by patient first (`split_cases`):
             all slices of a case come out together.
         settings: What to cut.
-        workers: Threads that read and resample.
+        workers: Threads that read and resample; None for one per core (2 to 16).
         progress: Show a progress bar.
 
     Returns:

@@ -44,7 +44,7 @@ class TissueSliceSettings:
 def cut_tissue_slices(
     cases: Sequence[dict[str, Any]],
     settings: TissueSliceSettings | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Crops of all cases; about 80 kB each.
@@ -52,7 +52,7 @@ def cut_tissue_slices(
     Args:
         cases: From `list_training_cases`, with `image`, `label` and `tissues` paths.
         settings: How to cut.
-        workers: Threads that read and cut.
+        workers: Threads that read and cut; None for one per core (2 to 16).
         progress: Show a progress bar.
 
     Returns:

@@ -10,10 +10,12 @@ from nephro_monai.phantom.tissues import PHASES, Phase
 
 __all__ = [
     "BENIGN_SUBTYPES",
+    "FIELDS_OF_VIEW",
     "KINDS",
     "MALIGNANT_SUBTYPES",
     "SMALL_SHAPE",
     "SPECIALS",
+    "FieldOfView",
     "Kind",
     "PhantomConfig",
     "Special",
@@ -21,6 +23,8 @@ __all__ = [
 
 Kind = Literal["malignant", "benign", "none", "random"]
 Special = Literal["ordinary", "one_kidney", "touching_kidneys", "huge_tumor", "tiny_tumor", "no_contrast", "metal"]
+FieldOfView = Literal["abdomen", "kidneys", "tumors"]
+FIELDS_OF_VIEW: Final[tuple[FieldOfView, ...]] = get_args(FieldOfView)
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SPECIALS: Final[tuple[Special, ...]] = get_args(Special)
 
@@ -48,8 +52,9 @@ class PhantomConfig:
         benign_share: Share of benign ones among random kinds with a tumor, 0..1 (KiTS19: 0.09; balanced here).
         replace_tumor_share: How often a real tumor gives way to a procedural one of balanced size, 0..1.
         special_share: How often a case gets one of the special findings, 0..1.
-        around_tumor: Show only the surroundings of the tumors (75 mm around their middle at least), at KiTS19's pixel
-            size and slice thickness: training data for classifiers at a tenth of the cost of a whole abdomen.
+        field_of_view: "abdomen", or only the surroundings of the kidneys (45 mm) or of the tumors (75 mm around their
+            middle at least), at KiTS19's pixel sizes and slice thicknesses: training data at full resolution for
+            networks that see no more, at a third and a tenth of the cost of a whole abdomen.
         second_phase: Contrast phase of a second scan of the same patient on the same grid, as registered phases are;
             needs `phase` for the first one. None makes one scan. The first scan's voxels do not depend on it.
     """
@@ -64,7 +69,7 @@ class PhantomConfig:
     benign_share: float = 0.43
     replace_tumor_share: float = 0.35
     special_share: float = 0.18
-    around_tumor: bool = False
+    field_of_view: FieldOfView = "abdomen"
     second_phase: Phase | None = None
 
     def __post_init__(self) -> None:
@@ -80,6 +85,7 @@ class PhantomConfig:
             ("phase", self.phase, (None, *PHASES)),
             ("second_phase", self.second_phase, (None, *PHASES)),
             ("special", self.special, (None, *SPECIALS)),
+            ("field_of_view", self.field_of_view, FIELDS_OF_VIEW),
             ("subtype", self.subtype, (None, *MALIGNANT_SUBTYPES, *BENIGN_SUBTYPES)),
         ):
             if value not in allowed:
@@ -91,8 +97,10 @@ class PhantomConfig:
         self._check_agreement()
 
     def _check_agreement(self) -> None:
-        if self.around_tumor and (self.kind == "none" or self.shape is not None):
-            raise ValueError("around_tumor needs a kind with a tumor and sets the shape itself; drop kind or shape.")
+        if self.field_of_view != "abdomen" and self.shape is not None:
+            raise ValueError(f"field_of_view {self.field_of_view!r} sets the shape itself; drop the shape.")
+        if self.field_of_view == "tumors" and self.kind == "none":
+            raise ValueError("field_of_view 'tumors' needs a tumor, but kind is 'none'; drop one of the two.")
         if self.subtype is not None and self.kind != "random":
             families = {"malignant": MALIGNANT_SUBTYPES, "benign": BENIGN_SUBTYPES}
             if self.subtype not in families.get(self.kind, {}):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nephro_monai.phantom.canvas import Grid, rotation_matrix, smooth_noise
-from nephro_monai.phantom.config import PhantomConfig, Special
+from nephro_monai.phantom.config import FieldOfView, PhantomConfig, Special
 from nephro_monai.phantom.layout import find_spine
 from nephro_monai.phantom.plan import Plan
 from nephro_monai.phantom.shapes import (
@@ -70,8 +70,10 @@ def build_scene(config: PhantomConfig, plan: Plan, rng: np.random.Generator) -> 
     spine = find_spine(shapes, rng, yaw, expected_x=0.0 if config.label_map else float(offset[2]))
     shapes, special = _with_specials(shapes, plan, spine, rng)
     shapes = _with_tumors(shapes, plan, spine, rng)
-    field_of_view = _tumor_field_of_view if config.around_tumor else _field_of_view
-    grid, shift = field_of_view(config, shapes, fov, rng)
+    if config.field_of_view == "abdomen":
+        grid, shift = _field_of_view(config, shapes, fov, rng)
+    else:
+        grid, shift = _close_field_of_view(config.field_of_view, shapes, fov, rng)
     shapes = replace(shapes, origin=shapes.origin + shift)
     return Scene(grid, shapes, spine + shift, yaw, special)
 
@@ -173,14 +175,16 @@ def _field_of_view(
     return Grid(shape, (thickness, in_plane, in_plane)), np.array([-center, 0.0, 0.0])
 
 
-def _tumor_field_of_view(
-    config: PhantomConfig, shapes: Shapes, fov_mm: float, rng: np.random.Generator
+def _close_field_of_view(
+    what: FieldOfView, shapes: Shapes, fov_mm: float, rng: np.random.Generator
 ) -> tuple[Grid, NDArray[np.float64]]:
-    """As `_field_of_view`, of the tumors' surroundings only (of the kidneys' where no tumor could be placed)."""
-    shown = shapes.tumor < 0 if (shapes.tumor < 0).any() else shapes.kidney < 0
+    """As `_field_of_view`, of the surroundings of the tumors or of the kidneys (and where no tumor could be placed)."""
+    tumors = what == "tumors" and bool((shapes.tumor < 0).any())
+    shown = shapes.tumor < 0 if tumors else shapes.kidney < 0
+    margin, least = (np.array([10.0, 25.0, 25.0]), np.array([0.0, 75.0, 75.0])) if tumors else (45.0, 0.0)
     ends = [np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
     low, high = shapes.origin + np.array(ends).T * np.array(shapes.spacing)
-    reach = np.maximum(0.5 * (high - low) + np.array([10.0, 25.0, 25.0]), [0.0, 75.0, 75.0])
+    reach = np.maximum(0.5 * (high - low) + margin, least)
     thickness = float(rng.choice(_THICKNESSES_MM, p=_THICKNESS_SHARES))
     in_plane = float(round(fov_mm / 512, 5))
     spacing = (thickness, in_plane, in_plane)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from nephro_monai.constants import TUMOR
 from nephro_monai.phantom import LABEL_OF_TISSUE, PhantomConfig, Tissue, generate_case
 from nephro_monai.phantom.config import BENIGN_SUBTYPES, MALIGNANT_SUBTYPES
 from nephro_monai.phantom.tissues import PHASES, TISSUE_HU
@@ -172,3 +173,26 @@ def test_shape_is_drawn_from_kits19_where_none_is_given():
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ValueError, match=r"must|needs|fit"):
         PhantomConfig(**settings)
+
+
+@pytest.mark.parametrize(("what", "margin_mm"), [("kidneys", 40.0), ("tumors", 20.0)])
+def test_close_fields_of_view(what, margin_mm):
+    """Everything asked for is inside, with room around it, at KiTS19's pixel sizes and slice thicknesses."""
+    case = generate_case(PhantomConfig(kind="malignant", special="ordinary", field_of_view=what), 5)
+    wanted = case.label == TUMOR if what == "tumors" else case.label > 0
+    assert wanted.any() and (case.label == TUMOR).any()
+    thickness, row, column = np.linalg.norm(case.affine[:3, :3], axis=0)
+    assert row == column and 0.43 < row < 1.05 and 0.5 <= thickness <= 5
+    for axis, spacing in ((1, row), (2, column)):
+        found = np.flatnonzero(wanted.any(axis=tuple({0, 1, 2} - {axis})))
+        assert min(found[0], wanted.shape[axis] - 1 - found[-1]) * spacing > margin_mm
+    assert case.image.nbytes < 2 * 512 * 512 * wanted.shape[0] / 1.5, "smaller than a whole abdomen"
+
+
+def test_field_of_view_and_other_settings_must_agree():
+    with pytest.raises(ValueError, match="field_of_view must be one of"):
+        PhantomConfig(field_of_view="head")
+    with pytest.raises(ValueError, match="sets the shape itself"):
+        PhantomConfig(field_of_view="kidneys", shape=(48, 64, 64))
+    with pytest.raises(ValueError, match="needs a tumor"):
+        PhantomConfig(field_of_view="tumors", kind="none")
