@@ -115,7 +115,7 @@ class AxialSliceDataset(Dataset):
         negative_share: float = 0.3,
         augmentation: SliceAugmentation | None = None,
         seed: int = 0,
-        workers: int | None = None,
+        workers: int = 2,
     ) -> None:
         if not 0 <= negative_share < 1:
             raise ValueError(f"negative_share lies in 0..1 (1 excluded), got {negative_share}.")

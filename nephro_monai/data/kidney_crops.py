@@ -118,11 +118,11 @@ def _crop(
     }
 
 
-def _most_common_label(label: torch.Tensor, target: tuple[int, int, int]) -> torch.Tensor:
+def _most_common_label(label: torch.Tensor, target: Sequence[int]) -> torch.Tensor:
     """The class that fills most of a voxel: keeps small tumors where taking the nearest voxel may skip them."""
     values = [value for value in LABEL_NAMES if value]
     shares = [resample_to_shape((label == value).float()[None, None], target)[0] for value in values]
-    most = 1 - sum(shares)  # background
+    most = 1 - torch.stack(shares).sum(0)  # background
     labels = torch.zeros((1, *target), dtype=torch.uint8)
     for value, share in zip(values, shares, strict=True):
         labels[share > most] = value

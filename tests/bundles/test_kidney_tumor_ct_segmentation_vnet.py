@@ -49,10 +49,13 @@ def test_training_has_the_properties_of_a_bundle(phantom_cohort, tmp_path):
     made.initialize()
     assert not made.check_properties()
     patch = made.train_dataset[0][0]
-    assert patch["image"].shape == patch["label"].shape == (1, *config("train")["patch_size"])
-    assert patch["image"].dtype == torch.float32 and not hasattr(patch["image"], "affine")
-    assert -1 <= patch["image"].min() < patch["image"].max() <= 1
-    assert set(patch["label"].unique().tolist()) <= {0, 1, 2}
+    assert patch["image"].shape == patch["label"].shape == (1, *config("train")["patch_context"])
+    assert patch["image"].dtype == torch.int16 and not hasattr(patch["image"], "affine")
+    read = read_configs(BUNDLE, ("train.json",), {"output_dir": str(tmp_path)})
+    image, label = read.get_parsed_content("train#augmentation")(patch["image"][None], patch["label"][None])
+    assert image.shape == label.shape == (1, 1, *config("train")["patch_size"])
+    assert -1 <= image.min() < image.max() <= 1
+    assert set(label.unique().tolist()) <= {0, 1, 2}
 
 
 def test_patches_follow_the_ratios(phantom_cohort):
