@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import onnxruntime
 import pytest
 import torch
@@ -114,10 +116,16 @@ def logged(folder: Path) -> set[str]:
     return {column for header in headers for column in header.split(",")}
 
 
-def check_results(folder: Path, writes: tuple[str, int]) -> None:
+def check_results(folder: Path, writes: tuple[str, int], scans: Path) -> None:
+    """The files that are expected; label maps lie on the scans' own grids."""
     file, count = writes
     assert (folder / file).stat().st_size > 0
     assert len([path for path in folder.rglob("*") if path.is_file()]) == count
+    for path in folder.rglob("*.nii.gz"):
+        label_map, scan = nib.load(path), nib.load(scans / path.parent.name / "imaging.nii.gz")
+        assert label_map.shape == scan.shape and label_map.get_data_dtype() == np.uint8
+        np.testing.assert_allclose(label_map.affine, scan.affine, atol=1e-4)
+        assert set(np.unique(np.asarray(label_map.dataobj))) <= {0, 1, 2}
 
 
 def test_every_bundle_has_a_row() -> None:
@@ -142,11 +150,14 @@ def test_metadata_is_true_to_the_network(name: str) -> None:
 @every_network
 def test_training_and_inference_describe_the_network_that_ships(name: str) -> None:
     train, inference = (json.loads(Path(file).read_text()) for file in config(name, "train.json", "inference.json"))
-    assert train["network_def"] == inference["network_def"]
+    shared = {"network_def", "grid", "window_hu", "spacing_mm", "patch_size"} & set(train) & set(inference)
+    assert "network_def" in shared
+    for key in shared:
+        assert train[key] == inference[key], key
 
 
 @every_network
-def test_it_trains_evaluates_and_infers(name: str, row: dict[str, Any], tmp_path: Path) -> None:
+def test_it_trains_evaluates_and_infers(name: str, row: dict[str, Any], tumor_cases: Path, tmp_path: Path) -> None:
     workflow(name, "train", "train.json", **row["train"]).run()
     weights = str(tmp_path / "run" / "model.pt")
     torch.load(weights, weights_only=True)
@@ -155,7 +166,7 @@ def test_it_trains_evaluates_and_infers(name: str, row: dict[str, Any], tmp_path
     workflow(name, "train", "train.json", "evaluate.json", **evaluation).run()
     assert set(row["figures"]) <= logged(tmp_path / "evaluation")
     workflow(name, "infer", "inference.json", **row["infer"], weights=weights).run()
-    check_results(tmp_path / "results", row["writes"])
+    check_results(tmp_path / "results", row["writes"], tumor_cases)
 
 
 def test_the_cascade_has_the_properties_of_a_bundle(tmp_path: Path, tumor_cases: Path) -> None:
@@ -216,7 +227,7 @@ def test_it_exports_to_onnx(name: str, small_weights: Callable[[str], str], anot
 
 
 def run_command(folder: Path, name: str, files: list[str], settings: dict[str, Any], processes: int = 1) -> None:
-    """`python -m monai.bundle run` in that folder, without a GPU and on one thread; under torchrun for more processes."""
+    """`python -m monai.bundle run` in that folder, without a GPU, on one thread; by torchrun for more processes."""
     (folder / "settings.json").write_text(json.dumps(settings))
     launch = ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", "-m"] if processes > 1 else []
     options = ["--meta_file", metadata(name), "--logging_file", *config(name, "logging.conf")]
@@ -236,7 +247,7 @@ def run_command(folder: Path, name: str, files: list[str], settings: dict[str, A
 @pytest.mark.timeout(900)
 @every_network
 def test_two_processes_train_a_model_that_evaluates_and_infers(
-    name: str, row: dict[str, Any], another_folder: Path, tmp_path: Path
+    name: str, row: dict[str, Any], tumor_cases: Path, another_folder: Path, tmp_path: Path
 ) -> None:
     train = {key: value for key, value in row["train"].items() if key != "device"}
     run_command(another_folder, name, ["train.json", "multi_gpu_train.json"], train, processes=2)
@@ -246,4 +257,4 @@ def test_two_processes_train_a_model_that_evaluates_and_infers(
     run_command(another_folder, name, ["train.json", "evaluate.json"], evaluation)
     assert set(row["figures"]) <= logged(tmp_path / "evaluation")
     run_command(another_folder, name, ["inference.json"], {**row["infer"], **weights})
-    check_results(tmp_path / "results", row["writes"])
+    check_results(tmp_path / "results", row["writes"], tumor_cases)
