@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,20 @@ def workflow(name: str, kind: str, *files: str, **overrides: Any) -> ConfigWorkf
     return made
 
 
+def compare_items(found: Any, expected: Any) -> None:
+    """Equal training samples: dictionaries, lists or tuples of tensors and plain values."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        found, expected = list(found.values()), list(expected.values())
+    if isinstance(expected, list | tuple):
+        for one, other in zip(found, expected, strict=True):
+            compare_items(one, other)
+    elif isinstance(expected, torch.Tensor | np.ndarray):
+        assert torch.equal(torch.as_tensor(found), torch.as_tensor(expected))
+    else:
+        assert found == expected
+
+
 def logged(folder: Path) -> set[str]:
     """Names of the figures in the logs of a run."""
     headers = [file.read_text().splitlines()[0] for file in folder.glob("logs/*/metrics.csv")]
@@ -154,6 +169,17 @@ def test_training_and_inference_describe_the_network_that_ships(name: str) -> No
     assert "network_def" in shared
     for key in shared:
         assert train[key] == inference[key], key
+
+
+@every_network
+def test_training_samples_depend_on_the_seed_and_the_draw_alone(name: str, row: dict[str, Any]) -> None:
+    """So any worker process, and a resumed run, sees the same."""
+    first = workflow(name, "train", "train.json", **row["train"]).train_dataset
+    there = pickle.loads(pickle.dumps(first))
+    indices = [draw * len(first) + draw % len(first) for draw in (0, 1, 7)]
+    samples = {index: first[index] for index in indices}
+    for index in reversed(indices):
+        compare_items(there[index], samples[index])
 
 
 @every_network
