@@ -264,13 +264,13 @@ def run_command(folder: Path, name: str, files: list[str], settings: dict[str, A
             "--config_file", str([*config(name, *files), "settings.json"]), *options,
         ],
         cwd=folder, env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, f"{files}: {done.stdout[-3000:]}\n{done.stderr[-5000:]}"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @every_network
 def test_two_processes_train_a_model_that_evaluates_and_infers(
     name: str, row: dict[str, Any], tumor_cases: Path, another_folder: Path, tmp_path: Path

@@ -18,7 +18,7 @@ from nephro_monai.engine.train import TrainOptions, train_bundle
 from nephro_monai.phantom import CohortConfig, PhantomConfig, generate_cohort
 from nephro_monai.phantom.config import SMALL_SHAPE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.filterwarnings("ignore")]
 
 LESSONS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "learning.json").read_text())
 
