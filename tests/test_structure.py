@@ -23,6 +23,10 @@ MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 MAX_WEIGHT_FILE_BYTES = 25_000_000
 MAX_WEIGHTS_BYTES = 60_000_000
+README_SECTIONS = (
+    "Overview", "Data", "Training", "Input", "Output", "Performance", "Commands", "Deviations from the paper",
+    "Limitations", "References", "License",
+)  # fmt: skip
 VAGUE_NAMES = re.compile(r"(^|_)(util|utils|helper|helpers|misc|common|manager|managers)($|_)")
 # Written in pieces, so that this file does not hold what it looks for.
 REGISTRY_HOSTS = tuple(
@@ -140,18 +144,26 @@ def test_changelog_has_the_version() -> None:
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
 def test_bundles_are_complete(bundle: Path) -> None:
     needed = ["LICENSE", "configs/inference.json", "configs/logging.conf", "configs/full_size.json", "docs/README.md"]
+    needed += ["docs/data_license.txt"]
     if bundle.name != "nephro_cascade":  # it has no network and no training of its own
-        needed += ["configs/train.json", "docs/data_license.txt"]
+        needed += [f"configs/{name}.json" for name in ("train", "evaluate", "multi_gpu_train")]
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     if not metadata["trained_on"].startswith("nothing yet"):
         needed += [] if bundle.name == "nephro_cascade" else ["models/model.pt", "models/SHA256SUMS"]
-    missing = [name for name in needed if not (bundle / name).is_file()]
+    missing = [name for name in needed if not (bundle / name).is_file() or (bundle / name).stat().st_size < 10]
     assert not missing, f"{bundle.name} lacks {missing}"
     if metadata["trained_on"].startswith("nothing yet"):
         assert not (bundle / "models").exists(), "weights are there: say in metadata.json what trained them"
         assert "No weights ship" in (bundle / "docs" / "README.md").read_text(encoding="utf-8")
     assert metadata["version"] in metadata["changelog"]
     assert not (bundle / "scripts").exists(), "parts belong into the package"
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_bundle_readmes_are_in_the_model_zoos_order(bundle: Path) -> None:
+    headings = re.findall(r"^## (.+)$", (bundle / "docs" / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    untrained = {"Data", "Training", "Deviations from the paper"} if bundle.name == "nephro_cascade" else set()
+    assert headings == [name for name in README_SECTIONS if name not in untrained]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)

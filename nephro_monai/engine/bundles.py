@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
+from monai.bundle.utils import merge_kv
 
 from nephro_monai.errors import BundleError, NephroError
 
@@ -114,10 +115,13 @@ def override(parser: ConfigParser, bundle: str | Path, overrides: Mapping[str, A
 
 
 def _merged(config: dict[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
-    """Lays an override file over a configuration: `a#b` ids set values inside, other ids replace."""
+    """Lays an override file over a configuration, as `monai.bundle run` does with a list of files.
+
+    `a#b` ids set values inside, `+a` adds to a list or a dictionary, other ids replace.
+    """
     parser = ConfigParser(config)
     for key, value in override.items():
-        parser[key] = value
+        merge_kv(parser, key, value)
     merged = dict(parser.get())
     merged.pop("_meta_", None)
     return merged

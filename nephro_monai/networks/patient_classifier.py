@@ -95,7 +95,7 @@ class _LargestOverSlices(nn.Module):
     def forward(self, features: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
         """(B, F, N) features and (B, N) bool to (B, hidden)."""
         # In padding, the smallest feature of all: it never is a maximum of its own.
-        return torch.relu(self.dense(torch.where(present[:, None], features, features.amin()).amax(dim=2)))
+        return torch.relu(self.dense(torch.where(present[:, None], features, features.min()).amax(dim=2)))
 
 
 class _LastState(nn.Module):

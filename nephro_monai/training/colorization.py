@@ -14,6 +14,7 @@ from nephro_monai.geometry import resample_to_shape
 from nephro_monai.geometry.intensity import window_to_unit
 from nephro_monai.training.color_objectives import Colorizer, color_objective
 from nephro_monai.training.color_table import ColorTable
+from nephro_monai.training.processes import from_all_processes
 from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
 
 __all__ = ["ColorizationModule"]
@@ -88,14 +89,14 @@ class ColorizationModule(pl.LightningModule):
         right = (own <= distance.amin(1) + 1e-3).float()
         count = len(self.color_table.names)
         rows = torch.stack([torch.ones_like(right), error.flatten(), right], dim=1)
-        self._errors.append(torch.zeros(count, 3, device=rows.device).index_add(0, groups, rows))
+        self._errors.append(torch.zeros(count, 3, device=rows.device).index_add(0, groups, rows).cpu())
 
     def on_validation_epoch_end(self) -> None:
         """Logs errors and accuracy per color group."""
-        if not self._errors:
+        errors, self._errors = from_all_processes(self._errors), []
+        if not errors:
             return
-        totals = torch.stack(self._errors).sum(0)
-        self._errors.clear()
+        totals = torch.stack(errors).sum(0)
         seen = totals[:, 0] > 0
         per_group = totals[:, 1:] / totals[:, :1].clamp(min=1)
         for name, there, (error, accuracy) in zip(self.color_table.names, seen, per_group, strict=True):

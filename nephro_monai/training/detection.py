@@ -7,6 +7,7 @@ import torch
 
 from nephro_monai.metrics.detection import detection_recall_precision, match_counts
 from nephro_monai.networks.faster_rcnn import KidneyFasterRCNN, load_pretrained
+from nephro_monai.training.processes import from_all_processes
 
 __all__ = ["KidneyDetectionModule"]
 
@@ -59,8 +60,8 @@ class KidneyDetectionModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Logs recall and precision over all validation slices."""
-        recall, precision = detection_recall_precision(self._counts)
-        self._counts.clear()
+        counts, self._counts = from_all_processes(self._counts), []
+        recall, precision = detection_recall_precision(counts)
         self.log_dict({"val_recall": recall, "val_precision": precision}, prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -17,6 +17,7 @@ from nephro_monai.metrics.classification import VerdictScores, score_verdicts
 from nephro_monai.metrics.decision_threshold import youden_threshold
 from nephro_monai.networks.fold_vote import FoldVote
 from nephro_monai.stages.colorize import colorize_slices
+from nephro_monai.training.processes import from_all_processes
 from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
 
 __all__ = [
@@ -143,7 +144,7 @@ class FoldClassificationModule(pl.LightningModule):
         self._collect(batch, logits)
 
     def on_validation_epoch_end(self) -> None:
-        """Sets the decision thresholds and logs the mean scores of the folds (of this process's share)."""
+        """Sets the decision thresholds and logs the mean scores of the folds."""
         _, malignant, probabilities, fold = self._collected()
         found = []
         for index, network in enumerate(self.network.networks):
@@ -163,7 +164,7 @@ class FoldClassificationModule(pl.LightningModule):
         self._collect(batch, self.network(self._inputs(batch, training=False)).float())
 
     def on_test_epoch_end(self) -> None:
-        """Logs the scores of the vote (of this process's share)."""
+        """Logs the scores of the vote."""
         cases, malignant, probabilities, _ = self._collected()
         if not cases:
             return
@@ -192,8 +193,8 @@ class FoldClassificationModule(pl.LightningModule):
         self._seen.append((list(batch["case"]), batch["label"].cpu(), probabilities.cpu(), batch["fold"].cpu()))
 
     def _collected(self) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-        """Cases, truth (bool), probabilities and folds of all items since the last call."""
-        seen, self._seen = self._seen, []
+        """Cases, truth (bool), probabilities and folds of all items since the last call, of all processes."""
+        seen, self._seen = from_all_processes(self._seen), []
         if not seen:
             return [], np.zeros(0, bool), np.zeros(0), np.zeros(0, int)
         cases = [case for names, *_ in seen for case in names]

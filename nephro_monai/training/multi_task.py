@@ -15,6 +15,7 @@ from nephro_monai.constants import KIDNEY, SLICE_CLASS_NAMES, TUMOR
 from nephro_monai.losses.multi_task import MultiTaskLoss
 from nephro_monai.metrics.dice import dice_from_counts, label_counts
 from nephro_monai.networks.two_step_head import MultiTaskOutput, network_outputs
+from nephro_monai.training.processes import from_all_processes
 
 __all__ = ["MultiTaskModule", "classification_scores"]
 
@@ -97,8 +98,8 @@ class MultiTaskModule(pl.LightningModule):
             self._seen.targets.append(batch["slice_class"].cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the scores (of this process's share of the validation slices)."""
-        seen, self._seen = self._seen, _nothing()
+        """Logs the scores of the validation slices of all processes."""
+        seen, self._seen = _joined(from_all_processes([self._seen])), _nothing()
         if seen.counts.any():
             kidney, tumor = dice_from_counts(seen.counts, (KIDNEY, TUMOR)), dice_from_counts(seen.counts, (TUMOR,))
             for name, value in (("_kidney", kidney), ("_tumor", tumor), ("", (kidney + tumor) / 2)):
@@ -157,3 +158,13 @@ def classification_scores(cases: list[str], probabilities: np.ndarray, targets: 
 
 def _nothing() -> _Seen:
     return _Seen(np.zeros((3, 3), np.int64), [], [], [])
+
+
+def _joined(parts: list[_Seen]) -> _Seen:
+    joined = _nothing()
+    for part in parts:
+        joined.counts += part.counts
+        joined.cases += part.cases
+        joined.probabilities += part.probabilities
+        joined.targets += part.targets
+    return joined

@@ -15,6 +15,7 @@ from nephro_monai.constants import COLORIZATION_WINDOW_HU
 from nephro_monai.metrics.slice_votes import patient_scores
 from nephro_monai.networks.slice_classifier import SliceClassifier
 from nephro_monai.stages.colorize import colorize_slices
+from nephro_monai.training.processes import from_all_processes
 from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
 
 __all__ = ["AdamWSettings", "SliceClassificationModule", "SubtypeTask"]
@@ -135,8 +136,8 @@ class SliceClassificationModule(pl.LightningModule):
         self._seen.append(seen)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs slice and patient figures (of this process's share of the validation slices)."""
-        seen, self._seen = self._seen, []
+        """Logs slice and patient figures of the validation slices of all processes."""
+        seen, self._seen = from_all_processes(self._seen), []
         if not seen:
             return
         cases = [case for batch in seen for case in batch["case"]]

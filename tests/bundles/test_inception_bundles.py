@@ -7,15 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from monai.bundle import ckpt_export, verify_net_in_out
 
 from nephro_monai.engine import cascade_parser
 from nephro_monai.engine.bundles import find_bundle, read_configs
 from nephro_monai.engine.train import TrainOptions, train_bundle
 from nephro_monai.errors import WeightsError
 from nephro_monai.io import load_label_map
-from nephro_monai.networks.fold_vote import FoldVote
 
 IMAGE, PATIENT = "renal_tumor_ct_classification_inception", "renal_tumor_ct_patient_classification"
 SYSTEM = "inception_radiomics.json"
@@ -66,27 +63,6 @@ def patient_weights(
     )
 
 
-@pytest.mark.parametrize("bundle", [IMAGE, PATIENT])
-def test_networks_fit_their_metadata(bundle: str) -> None:
-    configs = find_bundle(bundle) / "configs"
-    verify_net_in_out(
-        net_id="network_def",
-        meta_file=str(configs / "metadata.json"),
-        config_file=str(configs / "inference.json"),
-        device="cpu",
-    )
-
-
-def test_training_writes_weights_and_scores(image_weights: Path, patient_weights: Path) -> None:
-    for weights, name, settings in ((image_weights, IMAGE, TINY_IMAGE), (patient_weights, PATIENT, TINY_PATIENT)):
-        network = read_configs(name, overrides=settings).get_parsed_content("network_def")
-        network.load_state_dict(torch.load(weights, weights_only=True))
-        assert isinstance(network, FoldVote)
-        assert len(network.networks) == 3
-        header = next((weights.parent / "logs").glob("*/metrics.csv")).read_text().splitlines()[0].split(",")
-        assert {"train_loss_step", "val_loss", "test_accuracy"} <= set(header)
-
-
 def test_frozen_random_layers_are_refused(tmp_path: Path, tumor_cases: Path) -> None:
     overrides = {**TINY_IMAGE, **QUICK, "freeze_before": "mixed6"}
     with pytest.raises(WeightsError, match="would freeze random layers"):
@@ -102,22 +78,18 @@ def _predicted(bundle: str, overrides: dict[str, object], out: Path) -> list[lis
     return rows
 
 
-def test_image_level_inference(image_weights: Path, tumor_cases: Path, tiny: dict[str, str], tmp_path: Path) -> None:
-    overrides = {
-        **TINY_IMAGE, "dataset_dir": str(tumor_cases), "weights": str(image_weights),
-        "configs": ["inference.json", tiny[IMAGE]],
-    }  # fmt: skip
+def test_image_level_inference(image_weights: Path, tumor_cases: Path, tmp_path: Path) -> None:
+    overrides = {**TINY_IMAGE, "dataset_dir": str(tumor_cases), "weights": str(image_weights)}
     rows = _predicted(IMAGE, overrides, tmp_path)
     assert len(rows) == 6 * 4  # slices
     assert rows[0][0] == "case_00000_tumor1_z002"
 
 
 def test_patient_level_inference(
-    patient_weights: Path, image_settings: dict[str, object], tumor_cases: Path, tiny: dict[str, str], tmp_path: Path
+    patient_weights: Path, image_settings: dict[str, object], tumor_cases: Path, tmp_path: Path
 ) -> None:
     overrides = {
         **TINY_PATIENT, **image_settings, "dataset_dir": str(tumor_cases), "weights": str(patient_weights),
-        "configs": ["inference.json", tiny[PATIENT]],
     }  # fmt: skip
     rows = _predicted(PATIENT, overrides, tmp_path)
     assert [row[0] for row in rows] == [f"case_{k:05d}" for k in range(6)]
@@ -149,28 +121,10 @@ def test_the_cascade_lets_the_fold_models_vote(
     assert len(diagnosis.slices) == sum(diagnosis.votes.values()) == 4
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("bundle", [IMAGE, PATIENT])
-@pytest.mark.filterwarnings("ignore")
-def test_exports_to_torchscript(
-    bundle: str, image_weights: Path, patient_weights: Path, tiny: dict[str, str], tmp_path: Path
-) -> None:
-    configs = find_bundle(bundle) / "configs"
-    ckpt_export(
-        net_id="network_def",
-        filepath=str(tmp_path / "model.ts"),
-        ckpt_file=str(image_weights if bundle == IMAGE else patient_weights),
-        meta_file=str(configs / "metadata.json"),
-        config_file=[str(configs / "inference.json"), tiny[bundle]],
-    )
-    inputs = torch.rand(1, 3, 80, 80) if bundle == IMAGE else torch.ones(1, 3, 9, 4)
-    assert torch.jit.load(str(tmp_path / "model.ts"))(inputs).shape == (1, 2)
-
-
 @pytest.mark.parametrize("bundle", [IMAGE, PATIENT])
 def test_training_and_inference_agree(bundle: str) -> None:
     train, inference = _json(bundle, "train"), _json(bundle, "inference")
-    for key in ("network_def", "colorizer", "region", "crop", "max_slices_per_tumor", "size"):
+    for key in ("colorizer", "region", "crop", "max_slices_per_tumor", "size"):
         assert train[key] == inference[key]
 
 

@@ -138,15 +138,16 @@ def test_image_level_steps_lower_the_loss(tmp_path: Path) -> None:
     module = FoldClassificationModule(
         FoldVote(partial(InceptionClassifier, width=1 / 16, features=8), folds=3),
         nn.CrossEntropyLoss(),
-        SGDSettings(learning_rate=0.05),
+        SGDSettings(learning_rate=0.02),
         ColoredSlices(ThreeWindowColorizer(), SliceAugmentation(size=26, shift=2.0), crop=26, size=75),
     )
     losses = []
     record = module.training_step
     module.training_step = lambda *args: losses.append(record(*args)) or losses[-1]
-    trainer = _trainer(tmp_path, 5)
+    trainer = _trainer(tmp_path, 8)
     trainer.fit(module, DataLoader(slices, batch_size=12, shuffle=True), DataLoader(slices, batch_size=12))
-    assert float(losses[-1].detach()) < 0.85 * float(losses[0].detach())
+    values = [float(loss.detach()) for loss in losses]
+    assert np.mean(values[-4:]) < 0.8 * np.mean(values[:4])
     assert "val_auc" in trainer.logged_metrics
     scores = trainer.test(module, DataLoader(slices, batch_size=12), verbose=False)[0]
     assert {"test_auc", "test_patient_auc"} <= set(scores)  # several slices per patient
