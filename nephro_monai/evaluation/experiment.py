@@ -128,7 +128,8 @@ def _row(experiment: Experiment, row: Row, parts: Sequence[Result], sizes: Mappi
     ]
     shown = _shown(experiment, figures, row.paper)
     for key, entry in shown.items():
-        values = [one[key]["value"] for one in by_seed if key in one and one[key]["value"] is not None]
+        found = [one[key]["value"] for one in by_seed if key in one]
+        values = [value for value in found if value is not None]
         entry["deviation_over_seeds"] = stdev(values) if len(values) > 1 else None
     runs = [run for part in parts for run in part["runs"]]
     return {

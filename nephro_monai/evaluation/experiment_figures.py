@@ -138,7 +138,8 @@ def _means(records: Sequence[Record], name: str) -> list[float]:
 
 def _slice_accuracy(records: Sequence[Record]) -> dict[str, FigureValue]:
     """Share of slices whose class (benign, malignant, normal) is right."""
-    right, known = {}, {}
+    right: dict[str, int] = {}
+    known: dict[str, int] = {}
     for record in records:
         for answer in record.get("slices", ()):
             if answer.get("truth"):

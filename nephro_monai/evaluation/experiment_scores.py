@@ -85,7 +85,7 @@ def score_row(scoring: Scoring) -> list[Record]:
     kind = scoring.score.get("kind", "")
     if kind not in SCORERS:
         raise BundleError(f"There is no scorer {kind!r}; the kinds are {', '.join(SCORERS)}.")
-    return SCORERS[kind](scoring)
+    return list(SCORERS[kind](scoring))
 
 
 def _tumor_slices(scoring: Scoring) -> list[Record]:
