@@ -94,9 +94,9 @@ def _part(experiment: Experiment, row: Row, turn: Round, options: ExperimentOpti
 def _table(experiment: Experiment, options: ExperimentOptions, finished: Sequence[Result], cohort: Cohort) -> Result:
     sizes = {case.name: case.diameter_mm for case in cohort.cases}
     rows = [_row(experiment, entry["row"], entry["parts"], sizes) for entry in finished]
-    if experiment.baseline and finished:
-        records = [record for part in finished[0]["parts"] for record in part["records"]]
-        figures = _shown(experiment, baseline_figures(records, experiment.baseline), {})
+    baseline = next((figures for entry in finished if (figures := _baseline(experiment, entry["parts"]))), None)
+    if baseline:
+        figures = _shown(experiment, baseline, {})
         rows.insert(0, {"name": "Always malignant", "encoder": "", "colorizer": "", "seconds": 0.0, "figures": figures})
     hardwares = {run["hardware"] for entry in finished for part in entry["parts"] for run in part["runs"]}
     return {
@@ -113,6 +113,12 @@ def _table(experiment: Experiment, options: ExperimentOptions, finished: Sequenc
         "notes": [*experiment.notes, *cohort.notes], "disclaimer": DISCLAIMER,
         "intervals": f"{LEVEL:.0%}, percentiles of {RESAMPLES} bootstrap samples of cases",
     }  # fmt: skip
+
+
+def _baseline(experiment: Experiment, parts: Sequence[Result]) -> dict[str, Any]:
+    """Of the first row that calls tumors; every row has the same held-out cases."""
+    records = [record for part in parts for record in part["records"]]
+    return dict(baseline_figures(records, experiment.baseline)) if experiment.baseline else {}
 
 
 def _missing(experiment: Experiment, finished: Sequence[Result]) -> list[str]:

@@ -32,20 +32,24 @@ class SplitPlan:
 
     Attributes:
         folds: Of a cross-validation stratified by malignancy; every case is held out once. 0 for a single split.
+        single: Hold out only the first of these folds.
         fraction: Share of the patients held out by a single split.
         cases: Number of patients held out by a single split, instead of a share.
     """
 
     folds: int = 0
+    single: bool = False
     fraction: float = 0.0
     cases: int = 0
 
     @property
     def rounds(self) -> int:
         """How often a row is trained for one seed."""
-        return self.folds or 1
+        return 1 if self.single else self.folds or 1
 
     def __str__(self) -> str:
+        if self.single:
+            return f"1 of {self.folds} parts of the patients held out, stratified by malignancy"
         if self.folds:
             return f"{self.folds}-fold cross-validation, stratified by malignancy"
         return f"{self.cases} patients held out" if self.cases else f"{self.fraction:.0%} of the patients held out"
