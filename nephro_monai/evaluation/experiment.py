@@ -94,10 +94,7 @@ def _part(experiment: Experiment, row: Row, turn: Round, options: ExperimentOpti
 def _table(experiment: Experiment, options: ExperimentOptions, finished: Sequence[Result], cohort: Cohort) -> Result:
     sizes = {case.name: case.diameter_mm for case in cohort.cases}
     rows = [_row(experiment, entry["row"], entry["parts"], sizes) for entry in finished]
-    baseline = next((figures for entry in finished if (figures := _baseline(experiment, entry["parts"]))), None)
-    if baseline:
-        figures = _shown(experiment, baseline, {})
-        rows.insert(0, {"name": "Always malignant", "encoder": "", "colorizer": "", "seconds": 0.0, "figures": figures})
+    rows = [*_baselines(experiment, finished), *rows]
     hardwares = {run["hardware"] for entry in finished for part in entry["parts"] for run in part["runs"]}
     return {
         "experiment": experiment.name, "title": experiment.title, "source": experiment.source,
@@ -115,10 +112,19 @@ def _table(experiment: Experiment, options: ExperimentOptions, finished: Sequenc
     }  # fmt: skip
 
 
-def _baseline(experiment: Experiment, parts: Sequence[Result]) -> dict[str, Any]:
-    """Of the first row that calls tumors; every row has the same held-out cases."""
-    records = [record for part in parts for record in part["records"]]
-    return dict(baseline_figures(records, experiment.baseline)) if experiment.baseline else {}
+def _baselines(experiment: Experiment, finished: Sequence[Result]) -> list[Result]:
+    """What always answering "malignant" scores, once for every set of answers (slices, patients) that rows give."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in finished if experiment.baseline else ():
+        records = [record for part in entry["parts"] for record in part["records"]]
+        figures = baseline_figures(records, experiment.baseline)
+        if figures:
+            found.setdefault(next(iter(figures.values()))["over"], dict(figures))
+    names = [f"Always malignant ({over})" for over in found] if len(found) > 1 else ["Always malignant"]
+    return [
+        {"name": name, "encoder": "", "colorizer": "", "seconds": 0.0, "figures": _shown(experiment, figures, {})}
+        for name, figures in zip(names, found.values(), strict=False)
+    ]
 
 
 def _missing(experiment: Experiment, finished: Sequence[Result]) -> list[str]:

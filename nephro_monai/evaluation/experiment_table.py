@@ -86,10 +86,12 @@ def _markdown(result: Mapping[str, Any]) -> str:
     lines += [f"- {text}" for text in _facts(result)]
     lines += ["", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     lines += [f"| {' | '.join(_cells(line, result))} |" for line in _lines(result)]
-    lines += ["", "| row | encoder and networks start | colorizer | seconds of training |", "|---|---|---|---:|"]
-    for row in result["rows"]:
-        if row["encoder"]:
-            lines.append(f"| {row['name']} | {row['encoder']} | {row['colorizer'] or '-'} | {row['seconds']:.0f} |")
+    lines += ["", "| row | weights at the start | colorizer | seconds of training |", "|---|---|---|---:|"]
+    lines += [
+        f"| {row['name']} | {row['encoder']} | {row['colorizer'] or '-'} | {row['seconds']:.0f} |"
+        for row in result["rows"]
+        if row["encoder"]
+    ]
     if result["notes"]:
         lines += ["", *(f"- {note}" for note in result["notes"])]
     return "\n".join(lines) + "\n"
@@ -103,6 +105,7 @@ def _facts(result: Mapping[str, Any]) -> Sequence[str]:
         f"Hardware: {'; '.join(result['hardware'])}. nephro_monai {result['versions']['nephro_monai']}, "
         f"torch {result['versions']['torch']}.",
     ]
+    facts += _starts(result)
     if result["small"]:
         facts.insert(0, "Small run: tiny networks and a few steps show that everything runs; the figures mean nothing.")
     if result["data"]["synthetic"]:
@@ -112,6 +115,20 @@ def _facts(result: Mapping[str, Any]) -> Sequence[str]:
     if result["missing"]:
         facts.append(f"Rows not run yet: {'; '.join(result['missing'])}.")
     return [*facts, result["disclaimer"]]
+
+
+def _starts(result: Mapping[str, Any]) -> list[str]:
+    """Which rows started from what, and what colored their slices."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in result["rows"]:
+        if row["encoder"]:
+            found.setdefault((row["encoder"], row["colorizer"]), []).append(row["name"])
+    every = len(found) == 1
+    return [
+        f"Weights at the start: {encoder}{f'; colorizer: {colorizer}' if colorizer else ''} "
+        f"({'all rows' if every else ', '.join(names)})."
+        for (encoder, colorizer), names in found.items()
+    ]
 
 
 def _kind(result: Mapping[str, Any]) -> str:
