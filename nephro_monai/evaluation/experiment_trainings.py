@@ -138,9 +138,7 @@ def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
     for name, source in options.pretrained.items():
         if name not in known:
             choices = ", ".join(sorted(known)) or "none"
-            raise BundleError(
-                f"{experiment.name} has no pretrained weights {name!r} to start from; it takes {choices}."
-            )
+            raise BundleError(f"{experiment.name} cannot start from {name!r}; the weights it takes are: {choices}.")
         if source is None and known[name].source is None:
             raise WeightsError(f"{name} has no library to come from; give its file: --pretrained {name}=FILE.")
 
