@@ -94,7 +94,7 @@ def _part(experiment: Experiment, row: Row, turn: Round, options: ExperimentOpti
 def _table(experiment: Experiment, options: ExperimentOptions, finished: Sequence[Result], cohort: Cohort) -> Result:
     sizes = {case.name: case.diameter_mm for case in cohort.cases}
     rows = [_row(experiment, entry["row"], entry["parts"], sizes) for entry in finished]
-    rows = [*_baselines(experiment, finished), *rows]
+    rows = [*_baselines(experiment, finished, sizes), *rows]
     hardwares = {run["hardware"] for entry in finished for part in entry["parts"] for run in part["runs"]}
     return {
         "experiment": experiment.name, "title": experiment.title, "source": experiment.source,
@@ -112,14 +112,14 @@ def _table(experiment: Experiment, options: ExperimentOptions, finished: Sequenc
     }  # fmt: skip
 
 
-def _baselines(experiment: Experiment, finished: Sequence[Result]) -> list[Result]:
+def _baselines(experiment: Experiment, finished: Sequence[Result], sizes: Mapping[str, float | None]) -> list[Result]:
     """What always answering "malignant" scores, once for every set of answers (slices, patients) that rows give."""
     found: dict[str, dict[str, Any]] = {}
     for entry in finished if experiment.baseline else ():
         records = [record for part in entry["parts"] for record in part["records"]]
-        figures = baseline_figures(records, experiment.baseline)
+        figures = baseline_figures(records, sizes)
         if figures:
-            found.setdefault(next(iter(figures.values()))["over"], dict(figures))
+            found.setdefault(next(iter(figures.values()))["over"], figures)
     names = [f"Always malignant ({over})" for over in found] if len(found) > 1 else ["Always malignant"]
     return [
         {"name": name, "encoder": "", "colorizer": "", "seconds": 0.0, "figures": _shown(experiment, figures, {})}

@@ -70,13 +70,17 @@ def row_figures(records: Sequence[Record], sizes_mm: Mapping[str, float | None])
     return {**figures, **_slice_accuracy(records), **_detection(records)}
 
 
-def baseline_figures(records: Sequence[Record], calls: str) -> dict[str, FigureValue]:
-    """What always answering "malignant" scores on the same cases, by the same keys."""
+def baseline_figures(records: Sequence[Record], sizes_mm: Mapping[str, float | None]) -> dict[str, FigureValue]:
+    """What always answering "malignant" scores on the same slices and patients, by the keys of `row_figures`."""
+    always = {"verdict": CLASS_NAMES[1], "probability": None}
     made = [
-        CaseCalls(call.malignant, (CLASS_NAMES[1],) * len(call.verdicts), (None,) * len(call.verdicts))
-        for call in _calls(records, calls)
-    ]
-    return _scored(calls, made)
+        {
+            "case": record["case"], "malignant": record.get("malignant"),
+            "slices": [{**answer, **always} for answer in record.get("slices", ())],
+        }
+        for record in records
+    ]  # fmt: skip
+    return row_figures(made, sizes_mm)
 
 
 def _scored(name: str, calls: Sequence[CaseCalls]) -> dict[str, FigureValue]:
@@ -121,7 +125,8 @@ def _vote(answers: Iterable[Mapping[str, Any]]) -> tuple[str | None, float | Non
     if not voting:
         return None, None
     malignant = sum(answer["verdict"] == CLASS_NAMES[1] for answer in voting)
-    probability = float(np.mean([answer["probability"] for answer in voting]))
+    known = [answer["probability"] for answer in voting if answer["probability"] is not None]
+    probability = float(np.mean(known)) if known else None
     if 2 * malignant == len(voting):
         return None, probability
     return CLASS_NAMES[int(2 * malignant > len(voting))], probability

@@ -144,7 +144,7 @@ class Experiment:
         trainings: By name.
         rows: In the paper's order.
         notes: How ours differs from the paper.
-        baseline: Calls ("largest", "slice", ...) that the answer "always malignant" is scored on; empty for none.
+        baseline: Whether the answer "always malignant" stands beside.
         small: Whether the small values are in force.
     """
 
@@ -157,7 +157,7 @@ class Experiment:
     trainings: Mapping[str, Training]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    baseline: str = ""
+    baseline: bool = False
     small: bool = False
 
     def chosen(self, rows: Sequence[str]) -> Experiment:
@@ -218,7 +218,7 @@ def _experiment(name: str, content: Mapping[str, Any], small: bool) -> Experimen
     return Experiment(
         name=name, title=content["title"], source=content["source"], paper_data=content["paper_data"],
         split=SplitPlan(**split), figures=tuple(Figure(key, text) for key, text in content["figures"].items()),
-        trainings=trainings, rows=rows, notes=tuple(content.get("notes", ())), baseline=content.get("baseline", ""),
+        trainings=trainings, rows=rows, notes=tuple(content.get("notes", ())), baseline=content.get("baseline", False),
         small=small,
     )  # fmt: skip
 

@@ -81,11 +81,9 @@ def print_experiment(result: Mapping[str, Any], console: Console | None = None) 
 
 
 def _markdown(result: Mapping[str, Any]) -> str:
-    heads = _heads(result)
     lines = [f"# {result['title']}", "", f"{result['source']}.", ""]
     lines += [f"- {text}" for text in _facts(result)]
-    lines += ["", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    lines += [f"| {' | '.join(_cells(line, result))} |" for line in _lines(result)]
+    lines += ["", *_side_by_side(result)]
     lines += ["", "| row | weights at the start | colorizer | seconds of training |", "|---|---|---|---:|"]
     lines += [
         f"| {row['name']} | {row['encoder']} | {row['colorizer'] or '-'} | {row['seconds']:.0f} |"
@@ -95,6 +93,27 @@ def _markdown(result: Mapping[str, Any]) -> str:
     if result["notes"]:
         lines += ["", *(f"- {note}" for note in result["notes"])]
     return "\n".join(lines) + "\n"
+
+
+def _side_by_side(result: Mapping[str, Any]) -> list[str]:
+    """A row per row of the paper and a column per figure: ours with its interval, the paper's where it has one."""
+    names = {key: entry["name"] for row in result["rows"] for key, entry in row["figures"].items()}
+    lines = [f"| row | {' | '.join(names.values())} | over |", f"|---|{'---|' * len(names)}---|"]
+    for row in result["rows"]:
+        figures = row["figures"]
+        cells = [_cell(figures[key]) if key in figures else "" for key in names]
+        over = dict.fromkeys(entry["over"] for entry in figures.values())
+        lines.append(f"| {' | '.join([row['name'], *cells, '; '.join(over)])} |")
+    return lines
+
+
+def _cell(entry: Mapping[str, Any]) -> str:
+    text = number(entry["value"])
+    if entry["interval"]:
+        text += f" ({entry['interval'][0]:.2f} to {entry['interval'][1]:.2f})"
+    if entry.get("deviation_over_seeds") is not None:
+        text += f", SD over seeds {number(entry['deviation_over_seeds'])}"
+    return f"{text}; paper: {entry['paper']}" if entry["paper"] else text
 
 
 def _facts(result: Mapping[str, Any]) -> Sequence[str]:

@@ -75,7 +75,7 @@ def _experiment(**changes) -> Experiment:
     values = {
         "name": "own", "title": "Title", "source": "Paper, Table 1", "paper_data": "Patients.",
         "split": SplitPlan(folds=2), "figures": (Figure("vote.f1", "F1"), Figure("kidney_dice", "Dice")),
-        "trainings": made, "rows": rows, "baseline": "vote",
+        "trainings": made, "rows": rows, "baseline": True,
     }  # fmt: skip
     return Experiment(**{**values, **changes})
 
@@ -205,7 +205,7 @@ def test_table_files(options, calls, tmp_path, capsys):
     assert json.loads((tmp_path / "tables" / "own.json").read_text()) == json.loads(json.dumps(result))
     text = (tmp_path / "tables" / "own.md").read_text()
     for part in (
-        "| First | F1 | 0.8 | 0.824 |", "SYNTHETIC CT", "Small run", "| Always malignant | F1 | - | 0.824 |",
+        "| First | 0.824 (0.", "; paper: 0.8 | ", "SYNTHETIC CT", "Small run", "| Always malignant | 0.824 (",
         "Weights at the start: random (all rows).", "2-fold cross-validation", "seeds: 1", "- A note.", "Hardware: ",
         "not for clinical use", "| Second | random | - |",
     ):  # fmt: skip

@@ -96,7 +96,9 @@ def test_detection_sums_boxes():
 
 
 def test_always_malignant():
-    figures = baseline_figures(RECORDS, "largest")
+    figures = baseline_figures(RECORDS, SIZES)
     assert figures["largest.f1"]["value"] == pytest.approx(2 * 0.5 / 1.5)
     assert figures["largest.f1_benign"]["value"] == 0.0 and figures["largest.accuracy"]["value"] == 0.5
-    assert baseline_figures([{"case": "a", "kidney_dice": 1.0}], "vote") == {}
+    assert figures["vote.f1"]["value"] == figures["largest.f1"]["value"] and figures["vote.auc"]["value"] is None
+    assert figures["vote.small.accuracy"]["value"] == 0.5
+    assert baseline_figures([{"case": "a", "kidney_dice": 1.0}], SIZES) == {}
