@@ -117,7 +117,7 @@ def _baselines(experiment: Experiment, finished: Sequence[Result], sizes: Mappin
     found: dict[str, dict[str, Any]] = {}
     for entry in finished if experiment.baseline else ():
         records = [record for part in entry["parts"] for record in part["records"]]
-        figures = baseline_figures(records, sizes)
+        figures = baseline_figures(records, sizes, _keys(experiment))
         if figures:
             found.setdefault(next(iter(figures.values()))["over"], figures)
     names = [f"Always malignant ({over})" for over in found] if len(found) > 1 else ["Always malignant"]
@@ -133,10 +133,12 @@ def _missing(experiment: Experiment, finished: Sequence[Result]) -> list[str]:
 
 
 def _row(experiment: Experiment, row: Row, parts: Sequence[Result], sizes: Mapping[str, float | None]) -> Result:
-    figures = row_figures([record for part in parts for record in part["records"]], sizes)
+    keys = _keys(experiment)
+    figures = row_figures([record for part in parts for record in part["records"]], sizes, keys)
     seeds = sorted({part["seed"] for part in parts})
     by_seed = [
-        row_figures([r for part in parts if part["seed"] == seed for r in part["records"]], sizes) for seed in seeds
+        row_figures([r for part in parts if part["seed"] == seed for r in part["records"]], sizes, keys)
+        for seed in (seeds if len(seeds) > 1 else ())
     ]
     shown = _shown(experiment, figures, row.paper)
     for key, entry in shown.items():
@@ -149,6 +151,10 @@ def _row(experiment: Experiment, row: Row, parts: Sequence[Result], sizes: Mappi
         "colorizer": _joined(run["colorizer"] for run in runs),
         "seconds": round(sum(run["seconds"] for run in runs), 1), "figures": shown,
     }  # fmt: skip
+
+
+def _keys(experiment: Experiment) -> list[str]:
+    return [figure.key for figure in experiment.figures]
 
 
 def _shown(experiment: Experiment, figures: Mapping[str, Any], paper: Mapping[str, str]) -> dict[str, Result]:

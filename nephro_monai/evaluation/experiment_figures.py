@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -42,7 +42,9 @@ class FigureValue(TypedDict):
     over: str
 
 
-def row_figures(records: Sequence[Record], sizes_mm: Mapping[str, float | None]) -> dict[str, FigureValue]:
+def row_figures(
+    records: Sequence[Record], sizes_mm: Mapping[str, float | None], keys: Collection[str] | None = None
+) -> dict[str, FigureValue]:
     """All figures that the records of a row give.
 
     Several records of a case (one per seed) count together: an interval draws cases, with all their answers.
@@ -50,6 +52,7 @@ def row_figures(records: Sequence[Record], sizes_mm: Mapping[str, float | None])
     Args:
         records: From `score_row`.
         sizes_mm: Tumor diameter of each case; None where it is not known.
+        keys: Which figures are wanted; calls that none of them is of are left out. All by default.
 
     Returns:
         By key: `CALLS[.small|.large].SCORE` for the calls "slice" (every slice), "largest" (the slice with the largest
@@ -60,6 +63,8 @@ def row_figures(records: Sequence[Record], sizes_mm: Mapping[str, float | None])
     figures: dict[str, FigureValue] = {}
     for name in ("slice", "largest", "vote"):
         for suffix, fits in _SIZES.items():
+            if keys is not None and not any(key.rpartition(".")[0] == f"{name}{suffix}" for key in keys):
+                continue
             calls = _calls([record for record in records if fits(sizes_mm.get(record["case"]))], name)
             figures |= _scored(f"{name}{suffix}", calls)
     for name in ("kidney_dice", "tumor_dice"):
@@ -70,7 +75,9 @@ def row_figures(records: Sequence[Record], sizes_mm: Mapping[str, float | None])
     return {**figures, **_slice_accuracy(records), **_detection(records)}
 
 
-def baseline_figures(records: Sequence[Record], sizes_mm: Mapping[str, float | None]) -> dict[str, FigureValue]:
+def baseline_figures(
+    records: Sequence[Record], sizes_mm: Mapping[str, float | None], keys: Collection[str] | None = None
+) -> dict[str, FigureValue]:
     """What always answering "malignant" scores on the same slices and patients, by the keys of `row_figures`."""
     always = {"verdict": CLASS_NAMES[1], "probability": None}
     made = [
@@ -80,7 +87,7 @@ def baseline_figures(records: Sequence[Record], sizes_mm: Mapping[str, float | N
         }
         for record in records
     ]  # fmt: skip
-    return row_figures(made, sizes_mm)
+    return row_figures(made, sizes_mm, keys)
 
 
 def _scored(name: str, calls: Sequence[CaseCalls]) -> dict[str, FigureValue]:
