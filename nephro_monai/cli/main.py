@@ -12,6 +12,7 @@ from nephro_monai.cli.benchmark_evaluation import benchmark_evaluation
 from nephro_monai.cli.check_dataset import check_dataset
 from nephro_monai.cli.compare import compare
 from nephro_monai.cli.evaluate import evaluate
+from nephro_monai.cli.experiment import experiment
 from nephro_monai.cli.fetch_kits19 import fetch_kits19
 from nephro_monai.cli.install_weights import install_weights
 from nephro_monai.cli.phantom import phantom
@@ -37,6 +38,7 @@ app.command()(phantom)
 app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(experiment)
 app.command()(submit)
 app.command()(check_dataset)
 app.command()(fetch_kits19)

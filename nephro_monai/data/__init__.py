@@ -6,6 +6,7 @@ from nephro_monai.data.folds import assign_folds, with_folds
 from nephro_monai.data.kidney_crops import CropSettings, cut_kidney_crops
 from nephro_monai.data.kidney_slices import KidneySliceSettings, class_fold, cut_kidney_slices
 from nephro_monai.data.kits19 import list_training_cases
+from nephro_monai.data.listed_cases import listed_split
 from nephro_monai.data.oversampling import OversamplingSampler, oversampled
 from nephro_monai.data.reproducible import EpochSampler, ReproducibleDataset
 from nephro_monai.data.segmentation_slices import SliceCutSettings, cut_segmentation_slices
@@ -37,6 +38,7 @@ __all__ = [
     "cut_tissue_slices",
     "cut_tumor_slices",
     "list_training_cases",
+    "listed_split",
     "malignancy_of_subtype",
     "oversampled",
     "patient_sequences",

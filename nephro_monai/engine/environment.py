@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 import nephro_monai
 from nephro_monai.errors import NephroError
 
-__all__ = ["git_revision", "peak_memory_gib", "resolve_device", "versions"]
+__all__ = ["git_revision", "hardware", "peak_memory_gib", "resolve_device", "versions"]
 
 _PACKAGES = (
     "torch",
@@ -43,6 +44,24 @@ def resolve_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise NephroError("CUDA was asked for, but torch finds no CUDA device. Give --device cpu, or check the driver.")
     return device
+
+
+def hardware(device: torch.device) -> str:
+    """What the numbers were computed on, in words: processor or card, and for processors cores and threads."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {cores} cores, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    """Name of the processor; Linux has it only in a file."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:

@@ -134,14 +134,28 @@ class FoldClassificationModule(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Collects the probabilities of the models that have not seen the items."""
+        logits = self.unseen_logits(batch)
+        self.log("val_loss", self.loss(logits, batch["label"]), batch_size=len(logits), sync_dist=True)
+        self._collect(batch, logits)
+
+    def unseen_logits(self, batch: dict[str, Any], thresholds: bool = False) -> torch.Tensor:
+        """Logits of each item by the one model that has not seen its patient.
+
+        Args:
+            batch: With the input and `fold`.
+            thresholds: Whether the logits are moved by the model's decision threshold: the larger one is its answer.
+
+        Returns:
+            (B, 2) float32.
+        """
         inputs, fold = self._inputs(batch, training=False), batch["fold"]
         logits = torch.zeros((len(fold), 2), device=fold.device)
         for index, network in enumerate(self.network.networks):
             own = fold == index
             if own.any():
-                logits[own] = cast("Any", network).logits(self.network.inputs_of(index, inputs)[own]).float()
-        self.log("val_loss", self.loss(logits, batch["label"]), batch_size=len(fold), sync_dist=True)
-        self._collect(batch, logits)
+                answer = network if thresholds else cast("Any", network).logits
+                logits[own] = answer(self.network.inputs_of(index, inputs)[own]).float()
+        return logits
 
     def on_validation_epoch_end(self) -> None:
         """Sets the decision thresholds and logs the mean scores of the folds."""

@@ -179,3 +179,17 @@ def test_patients_by_the_majority_of_their_slices() -> None:
     )
     assert truth.tolist() == [False, True, True]
     assert share.tolist() == pytest.approx([1 / 3, 1 / 2, 1.0])
+
+
+def test_unseen_logits_come_from_the_model_of_the_fold() -> None:
+    module = _module().eval()
+    batch = next(iter(_loader(_patients())))
+    with torch.no_grad():
+        plain = module.unseen_logits(batch)
+        each = torch.stack([n.logits(batch["features"][:, k]) for k, n in enumerate(module.network.networks)])
+        assert torch.allclose(plain, torch.Tensor(each[batch["fold"], torch.arange(len(plain))]), atol=1e-6)
+        module.network.networks[1].threshold.set(0.9)
+        moved = module.unseen_logits(batch, thresholds=True)
+    own = batch["fold"] == 1
+    assert torch.allclose(moved[~own], plain[~own], atol=1e-6)
+    assert (torch.softmax(moved[own], 1)[:, 1] < torch.softmax(plain[own], 1)[:, 1]).all()

@@ -1,0 +1,240 @@
+"""Runs the trainings of an experiment, each once: a finished one is kept, an interrupted one goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nephro_monai.data import list_training_cases, split_cases, stratified_fold
+from nephro_monai.engine.bundles import read_configs, read_metadata
+from nephro_monai.engine.environment import git_revision, hardware, resolve_device, versions
+from nephro_monai.engine.train import TrainOptions, train_bundle
+from nephro_monai.errors import BundleError, TrainingDataError, WeightsError
+from nephro_monai.evaluation.experiment_plan import Experiment, SplitPlan, Training
+from nephro_monai.io.atomic import atomic_path
+
+__all__ = ["ExperimentOptions", "Round", "TrainedRun", "check_options", "plan_rounds", "train_once"]
+
+_RUN = re.compile(r"\{run:([^}]+)\}")
+_MARKER = "run.json"
+
+
+@dataclass(frozen=True)
+class ExperimentOptions:
+    """What an experiment needs to know beside its table.
+
+    Attributes:
+        data: Folder in KiTS19 layout.
+        out: Folder for the trainings, the scores and the tables; several experiments may share it.
+        seeds: How many; each has splits and starting weights of its own.
+        device: "auto", "cpu" or "cuda".
+        pretrained: Names of pretrained weights to start from, each with a file, or None for the library's own.
+        overrides: New values for ids of every training that has them.
+        progress: Show the trainings' own bars.
+        say: Told what begins, in a line.
+    """
+
+    data: Path
+    out: Path
+    seeds: int = 1
+    device: str = "auto"
+    pretrained: Mapping[str, str | None] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    progress: bool = False
+    say: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True)
+class Round:
+    """One split of the cases.
+
+    Attributes:
+        seed: Of the split and of the training.
+        fold: Number within the seed.
+        held_out: Cases from `list_training_cases` that no training sees.
+        training: Names of the others.
+    """
+
+    seed: int
+    fold: int
+    held_out: tuple[dict[str, Any], ...]
+    training: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the held-out cases."""
+        return [str(case["case"]) for case in self.held_out]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished training.
+
+    Attributes:
+        training: What was trained.
+        folder: With `model.pt`, `training.json` and `inference.json` (its values), and `run.json`.
+        record: The content of run.json.
+    """
+
+    training: Training
+    folder: Path
+    record: Mapping[str, Any]
+
+    @property
+    def weights(self) -> str:
+        """Path of the trained weights."""
+        return str(self.folder.resolve() / "model.pt")
+
+    def configs(self, of: str) -> list[str]:
+        """Configurations to lay over "training" (train.json) or "inference" (inference.json) of the bundle."""
+        return [*self.training.configs, str(self.folder.resolve() / f"{of}.json")]
+
+
+def plan_rounds(data: Path, split: SplitPlan, seeds: int) -> list[Round]:
+    """The splits of all seeds; the same data and seeds give the same splits.
+
+    Raises:
+        TrainingDataError: If there are too few patients.
+    """
+    if seeds < 1:
+        raise TrainingDataError(f"An experiment needs at least one seed, got {seeds}.")
+    cases = list_training_cases(data)
+    patients = len({case["patient"] for case in cases})
+    if patients < max(2, split.folds, split.cases + 1):
+        raise TrainingDataError(f"{data} has {patients} patients, too few for this table: {split}.")
+    rounds = []
+    for seed in range(seeds):
+        for fold in range(split.rounds):
+            if split.folds:
+                parts = stratified_fold(cases, fold, split.folds, seed)
+            else:
+                parts = split_cases(cases, split.cases / patients if split.cases else split.fraction, seed)
+            names = tuple(str(case["case"]) for case in parts.training)
+            rounds.append(Round(seed, fold, tuple(parts.validation), names))
+    return rounds
+
+
+def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
+    """Refuses options that no training of the experiment takes.
+
+    Raises:
+        BundleError: If an id or a name of pretrained weights is unknown.
+        WeightsError: If pretrained weights need a file that is not given or not there.
+    """
+    trainings = [experiment.trainings[name] for row in experiment.rows for name in row.trainings]
+    for key in options.overrides:
+        if not any(key in read_configs(t.bundle, ("train.json", *t.configs)) for t in trainings):
+            raise BundleError(f"No training of {experiment.name} has the id {key!r} to set.")
+    known = {name: weights for training in trainings for name, weights in training.pretrained.items()}
+    for name, source in options.pretrained.items():
+        if name not in known:
+            choices = ", ".join(sorted(known)) or "none"
+            raise BundleError(f"{experiment.name} cannot start from {name!r}; the weights it takes are: {choices}.")
+        if source is None and known[name].source is None:
+            raise WeightsError(f"{name} has no library to come from; give its file: --pretrained {name}=FILE.")
+
+
+def train_once(
+    training: Training,
+    turn: Round,
+    options: ExperimentOptions,
+    done: Mapping[str, TrainedRun],
+    only_finished: bool = False,
+) -> TrainedRun | None:
+    """Trains, or takes up the finished or interrupted training with the same values.
+
+    The folder's name holds a hash of all that decides the outcome but the machine, so that tables share trainings.
+
+    Args:
+        training: What to train.
+        turn: Split and seed.
+        options: Data, output folder, device.
+        done: Trainings of the same round that this one builds on.
+        only_finished: Look for a finished one; None where there is none.
+    """
+    values, starts = _values(training, turn, options)
+    identity = [training.bundle, training.configs, _with_runs(values, {k: v.folder.name for k, v in done.items()}),
+                turn.seed, turn.names, turn.training, str(options.data.resolve())]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+    folder = options.out / "runs" / f"{training.name}-seed{turn.seed}-fold{turn.fold}-{digest}"
+    if (folder / _MARKER).is_file() and (folder / "model.pt").is_file():
+        return TrainedRun(training, folder, json.loads((folder / _MARKER).read_text(encoding="utf-8")))
+    if only_finished:
+        return None
+    values = _with_runs(values, {name: str(run.folder.resolve()) for name, run in done.items()})
+    for of in ("training", "inference"):
+        with atomic_path(folder / f"{of}.json") as path:
+            path.write_text(json.dumps(values[of], indent=2) + "\n", encoding="utf-8")
+    resumed = (folder / "checkpoints" / "last.ckpt").is_file()
+    options.say(f"{training.name}, seed {turn.seed}, fold {turn.fold}: {'goes on' if resumed else 'training'}")
+    torch.manual_seed(turn.seed)
+    started = time.perf_counter()
+    train_bundle(
+        training.bundle,
+        TrainOptions(
+            data=options.data, out=folder, device=options.device, resume=resumed, overwrite=not resumed,
+            configs=(*training.configs, str(folder.resolve() / "training.json")),
+            overrides={"progress": options.progress},
+        ),
+    )  # fmt: skip
+    record = {
+        "training": training.name, "bundle": training.bundle, "configs": list(training.configs), **starts,
+        "seconds": round(time.perf_counter() - started, 1), "resumed": resumed, "seed": turn.seed, "fold": turn.fold,
+        "held_out": turn.names, "hardware": hardware(resolve_device(options.device)), "versions": versions(),
+        "git_revision": git_revision(),
+    }  # fmt: skip
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # as large as three models
+    with atomic_path(folder / _MARKER) as path:
+        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return TrainedRun(training, folder, record)
+
+
+def _values(
+    training: Training, turn: Round, options: ExperimentOptions
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Values for train.json and inference.json, and what the weights start from."""
+    split = {"_target_": "nephro_monai.data.listed_split", "cases": "@cases", "held_out": turn.names}
+    chosen: dict[str, Any] = {}
+    colors: dict[str, Any] = {}
+    starts = {"encoder": training.start, "colorizer": _colorizer(training.colorizer)}
+    for name, weights in training.pretrained.items():
+        if name in options.pretrained:
+            source = options.pretrained[name] or weights.source
+            values = json.loads(json.dumps(dict(weights.overrides)).replace("{source}", str(source)))
+            chosen |= values
+            colors |= values if weights.part == "colorizer" else {}
+            starts[weights.part] = weights.text
+    known = read_configs(training.bundle, ("train.json", *training.configs))
+    given = {key: value for key, value in options.overrides.items() if key in known}
+    blocks = {
+        "training": {"seed": turn.seed, "split": split, **training.both, **training.training, **chosen, **given},
+        "inference": {**training.both, **training.inference, **colors},
+    }
+    return blocks, starts
+
+
+def _colorizer(bundle: str) -> str:
+    """What the table says of the colorizer."""
+    if bundle in ("", "none"):
+        return {"": "", "none": "none (gray copied to three channels)"}[bundle]
+    return f"{bundle}, trained on {read_metadata(bundle).get('trained_on', 'unknown data')}"
+
+
+def _with_runs(value: Any, runs: Mapping[str, str]) -> Any:
+    """Puts the trainings' folders in the place of "{run:NAME}"."""
+    if isinstance(value, str):
+        return _RUN.sub(lambda match: runs[match[1]], value)
+    if isinstance(value, Mapping):
+        return {key: _with_runs(inner, runs) for key, inner in value.items()}
+    if isinstance(value, Sequence):
+        return [_with_runs(inner, runs) for inner in value]
+    return value
