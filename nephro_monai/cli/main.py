@@ -11,6 +11,7 @@ import nephro_monai
 from nephro_monai.cli.benchmark_evaluation import benchmark_evaluation
 from nephro_monai.cli.check_dataset import check_dataset
 from nephro_monai.cli.compare import compare
+from nephro_monai.cli.cross_validate import cross_validate
 from nephro_monai.cli.evaluate import evaluate
 from nephro_monai.cli.fetch_kits19 import fetch_kits19
 from nephro_monai.cli.install_weights import install_weights
@@ -36,6 +37,7 @@ app.command()(predict)
 app.command()(phantom)
 app.command()(train)
 app.command()(evaluate)
+app.command()(cross_validate)
 app.command()(compare)
 app.command()(submit)
 app.command()(check_dataset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nephro_monai.data.fold_plan import FoldPlan, PlannedFold, named_split, plan_folds, read_fold_plan
 from nephro_monai.data.folds import assign_folds, with_folds
 from nephro_monai.data.kidney_crops import CropSettings, cut_kidney_crops
 from nephro_monai.data.kidney_slices import KidneySliceSettings, class_fold, cut_kidney_slices
@@ -20,8 +21,10 @@ __all__ = [
     "SUBTYPE_IS_MALIGNANT",
     "CropSettings",
     "EpochSampler",
+    "FoldPlan",
     "KidneySliceSettings",
     "OversamplingSampler",
+    "PlannedFold",
     "ReproducibleDataset",
     "SliceCutSettings",
     "SliceStatistics",
@@ -38,8 +41,11 @@ __all__ = [
     "cut_tumor_slices",
     "list_training_cases",
     "malignancy_of_subtype",
+    "named_split",
     "oversampled",
     "patient_sequences",
+    "plan_folds",
+    "read_fold_plan",
     "slice_features",
     "split_cases",
     "stratified_fold",
