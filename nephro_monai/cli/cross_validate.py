@@ -73,9 +73,11 @@ def cross_validate(
         cascade_configs=tuple(cascade_config or ()), settings=tuple(set_ or ()),
     )  # fmt: skip
     run = CrossValidationRun(data, out, folds_file, device, devices, progress)
-    result = run_cross_validation(
-        settings, run, lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
-    )
+
+    def report(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    result = run_cross_validation(settings, run, report)
     print_result(result, console)
     console.print(f"Results: {out}", highlight=False)
     raise typer.Exit(1 if any(result.together["cases"][status] for status in ("missing", "failed")) else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -105,8 +106,11 @@ def plan_folds(
     planned = []
     notes = []
     for index in range(folds):
-        split = stratified_fold(cases, index, folds, seed, label_key)
-        inner = _calibration_split(split.training, seed, calibration_fraction)
+        with warnings.catch_warnings():
+            # Cases of a class may be fewer than folds: the notes say what follows from it.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            split = stratified_fold(cases, index, folds, seed, label_key)
+            inner = _calibration_split(split.training, seed, calibration_fraction)
         planned.append(PlannedFold(_names(split.validation), _names(inner.training), _names(inner.validation)))
         calibrated = {True, False} <= {case.get("malignant") for case in inner.validation}
         notes += _doubts(index, split, calibrated or calibration_fraction == 0)

@@ -20,8 +20,8 @@ from nephro_monai.io.atomic import atomic_path
 
 __all__ = ["CrossValidationResult", "FoldLine", "fold_lines", "print_result", "write_result"]
 
-_MOST_FOLDS = 2
-"""That fit beside the rest into 80 columns; the files have them all."""
+_WIDTH, _FOLD_WIDTH = 80, 8
+"""Columns that the table takes on a screen without its folds, and with each; the files have all folds."""
 
 _Figure = tuple[str, Callable[[dict[str, Any]], float | None], Callable[[dict[str, Any]], Any]]
 
@@ -112,7 +112,8 @@ def print_result(result: CrossValidationResult, console: Console | None = None) 
     """Prints the table and what is to know about it."""
     console = console or Console()
     table = Table(title=f"Cross-validation of {result.system}", title_justify="left", box=SIMPLE_HEAD)
-    shown = len(result.folds) if len(result.folds) <= _MOST_FOLDS else 0
+    folds = len(result.folds)
+    shown = folds if console.width >= _WIDTH + _FOLD_WIDTH * folds else 0
     for index, head in enumerate(_heads(result, shown)):
         table.add_column(head, justify="right" if index else "left", no_wrap=True)
     for line in fold_lines(result):

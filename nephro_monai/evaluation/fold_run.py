@@ -15,6 +15,7 @@ from nephro_monai.engine.cascade import cascade_parser
 from nephro_monai.engine.manifest import is_done
 from nephro_monai.engine.train import TrainOptions, train_bundle
 from nephro_monai.engine.weights import checksum
+from nephro_monai.errors import TrainingDataError
 from nephro_monai.evaluation.fold_calibration import calibrate_fold
 from nephro_monai.evaluation.fold_settings import CASCADE, FoldSettings, settings_by_bundle
 from nephro_monai.io.atomic import atomic_path
@@ -120,7 +121,12 @@ def _train(
     borrowed = weight_overrides(read_configs(bundle, ("train.json", *configs), overrides), weights)
     settings = {"split": split, "progress": job.progress, **borrowed, **overrides}
     options = TrainOptions(job.data, out, device, resume=resume, configs=configs, overrides=settings)
-    train_bundle(bundle, options)
+    try:
+        train_bundle(bundle, options)
+    except TrainingDataError as error:
+        raise TrainingDataError(
+            f"{bundle} cannot be trained in fold {job.index}: {error} (--keep {bundle} uses it as it comes.)"
+        ) from error
     with atomic_path(out / "trained.json") as path:
         path.write_text(json.dumps({"sha256": checksum(out / "model.pt")}) + "\n", encoding="utf-8")
     return result
