@@ -48,7 +48,7 @@ class FoldPlan:
         seed: Of the shuffles.
         stratify: What the folds are stratified by.
         folds: In order.
-        notes: What is doubtful about them, in sentences.
+        notes: What is doubtful about them for a system that classifies, in sentences.
     """
 
     fingerprint: str
@@ -102,7 +102,9 @@ def plan_folds(
             f"{folds} folds need at least {folds} patients with image and label map, got {len(patients)}. "
             "Add cases, or lower the number of folds (2 is the least)."
         )
-    label_key = "malignant" if stratify == "malignancy" else ""
+    # scikit-learn refuses to stratify where no class has a case for every fold; those folds are divided as they come.
+    largest = max(Counter(case.get("malignant") for case in cases).values())
+    label_key = "malignant" if stratify == "malignancy" and largest >= folds else ""
     planned = []
     notes = []
     for index in range(folds):
@@ -192,16 +194,11 @@ def _calibration_split(cases: list[dict[str, Any]], seed: int, fraction: float) 
 
 
 def _doubts(index: int, split: Split, calibrated: bool) -> list[str]:
+    known = {case.get("malignant") for case in split.validation}
     notes = []
-    for which, cases in (("holds", split.validation), ("is trained on", split.training)):
-        known = Counter(case.get("malignant") for case in cases)
-        if not known[True] and not known[False]:
-            continue
-        for name, kind in ((_BENIGN, False), (_MALIGNANT, True)):
-            if not known[kind]:
-                effect = "its specificity and AUC" if kind is False else "its sensitivity and AUC"
-                end = f": {effect} are not defined" if which == "holds" else ": a classifier cannot learn from it"
-                notes.append(f"Fold {index} {which} no {name} case{end}.")
+    for name, kind, missing in ((_BENIGN, False, "specificity"), (_MALIGNANT, True, "sensitivity")):
+        if kind not in known:
+            notes.append(f"Fold {index} holds no {name} case: its {missing} and AUC are not defined.")
     if not calibrated:
         notes.append(
             f"Fold {index} is not calibrated: two training patients of each class, benign and malignant, are needed."

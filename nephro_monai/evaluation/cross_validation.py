@@ -75,11 +75,12 @@ def cross_validate(
     cases = list_training_cases(run.data)
     check_run(run.out, settings)
     plan = _plan(settings, run, cases)
+    notes = _notes(plan, settings)
     if "classification" in system.tasks:
         _check_classes(plan, cases)
     write_run(run.out, settings, run.data)
     plan.write(run.out / FOLDS_FILE)
-    for note in plan.notes:
+    for note in notes:
         report(note)
     quiet = len(devices) > 1 or devices[0] != "cpu"
     images = {str(case["case"]): str(case["image"]) for case in cases}
@@ -139,7 +140,7 @@ def _evaluate(
     result = CrossValidationResult(
         system=system.name, data=together["data"]["description"], folds=tuple(summaries), together=together,
         calibrations=tuple(_calibration_text(run.out, index) for index in range(len(plan.folds))),
-        notes=(*plan.notes, *_kept_notes(kept_bundles(system, settings.keep), settings)),
+        notes=_notes(plan, settings),
     )  # fmt: skip
     write_result(result, run.out)
     return result
@@ -154,12 +155,13 @@ def _calibration_text(out: Path, index: int) -> str | None:
     return str(json.loads(path.read_text(encoding="utf-8"))["text"]) if path.is_file() else None
 
 
-def _kept_notes(kept: Sequence[str], settings: FoldSettings) -> list[str]:
-    """What the weights that were not trained in the folds have seen."""
-    notes = []
-    for name in kept:
+def _notes(plan: FoldPlan, settings: FoldSettings) -> tuple[str, ...]:
+    """What is doubtful about the folds, and what the weights that are not trained in them may have seen."""
+    system = find_system(settings.system)
+    notes = list(plan.notes) if "classification" in system.tasks else []
+    for name in kept_bundles(system, settings.keep):
         trained_on = provenance({name: load_bundle_network(name)})[name]["trained_on"]
         notes.append(
-            f"{name} was not trained in the folds; its weights ({trained_on}) may have seen the scored anatomy."
+            f"{name} is not trained in the folds; its weights ({trained_on}) may have seen the scored anatomy."
         )
-    return notes
+    return tuple(notes)

@@ -69,14 +69,18 @@ def test_one_benign_case_is_told_of_and_not_calibrated(make_cases):
     plan = plan_folds(make_cases("MMMMMMMB"), 2, calibration_fraction=0.25)
     text = " ".join(plan.notes)
     assert "holds no benign case: its specificity and AUC are not defined" in text
-    assert "is trained on no benign case: a classifier cannot learn from it" in text
     assert text.count("is not calibrated") == 2
     assert all(not fold.calibration for fold in plan.folds)
 
 
-def test_unknown_malignancy_is_no_reason_for_notes_on_classes(make_cases):
+def test_fewer_cases_of_each_kind_than_folds(make_cases):
+    plan = plan_folds(make_cases("MBN"), 3)
+    assert sorted(len(fold.test) for fold in plan.folds) == [1, 1, 1]
+
+
+def test_unknown_malignancy(make_cases):
     plan = plan_folds(make_cases("NNNN"), 2, calibration_fraction=0)
-    assert plan.notes == () and all(len(fold.training) == 2 for fold in plan.folds)
+    assert len(plan.notes) == 4 and all(len(fold.training) == 2 for fold in plan.folds)
 
 
 @pytest.mark.parametrize(("kinds", "folds"), [("M", 5), ("M", 2), ("MB", 3)])
