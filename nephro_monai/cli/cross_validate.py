@@ -16,6 +16,36 @@ class _Stratify(StrEnum):
     NONE = "none"
 
 
+_Calibration = Annotated[
+    float,
+    typer.Option(min=0, max=0.5, help="Share of each fold's training patients kept to fit temperature and limits."),
+]
+_Sensitivity = Annotated[
+    float | None,
+    typer.Option(min=0.5, max=0.999, help="Abstain so that this share of malignant tumors is not called benign."),
+]
+_Keep = Annotated[
+    list[str] | None,
+    typer.Option(metavar="BUNDLE", help="Bundle to use as it comes, or 'borrowed'; not trained. Repeatable."),
+]
+_Config = Annotated[
+    list[str] | None,
+    typer.Option(help="Configuration of the bundles that have it, such as full_size.json. Repeatable."),
+]
+_CascadeConfig = Annotated[
+    list[str] | None, typer.Option(help="Configuration of the cascade, over the system's. Repeatable.")
+]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="[BUNDLE:]ID=VALUE",
+        help="New value for one id of train.json, such as epochs=2 (nephro_cascade:ID=VALUE: of the prediction). "
+        "Repeatable.",
+    ),
+]
+
+
 def cross_validate(
     system: Annotated[str, typer.Argument(metavar="SYSTEM", help="One of those that `nephro systems` lists.")],
     data: Annotated[Path, typer.Option("--data", help="Folder in KiTS19 layout, with kits.json.")],
@@ -26,36 +56,14 @@ def cross_validate(
     folds_file: Annotated[
         Path | None, typer.Option(help="folds.json of another run on the same data, for the same folds.")
     ] = None,
-    calibration: Annotated[
-        float,
-        typer.Option(min=0, max=0.5, help="Share of each fold's training patients kept to fit temperature and limits."),
-    ] = 0.2,
-    sensitivity: Annotated[
-        float | None,
-        typer.Option(min=0.5, max=0.999, help="Abstain so that this share of malignant tumors is not called benign."),
-    ] = None,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(metavar="BUNDLE", help="Bundle to use as it comes, or 'borrowed'; not trained. Repeatable."),
-    ] = None,
+    calibration: _Calibration = 0.2,
+    sensitivity: _Sensitivity = None,
+    keep: _Keep = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int | None, typer.Option(min=1, help="CUDA devices to spread the folds over; all else.")] = None,
-    config: Annotated[
-        list[str] | None,
-        typer.Option(help="Configuration of the bundles that have it, such as full_size.json. Repeatable."),
-    ] = None,
-    cascade_config: Annotated[
-        list[str] | None, typer.Option(help="Configuration of the cascade, over the system's. Repeatable.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="[BUNDLE:]ID=VALUE",
-            help="New value for one id of train.json, such as epochs=2 (nephro_cascade:ID=VALUE: of the prediction). "
-            "Repeatable.",
-        ),
-    ] = None,
+    config: _Config = None,
+    cascade_config: _CascadeConfig = None,
+    set_: _Set = None,
     progress: Annotated[bool, typer.Option(help="Draw bars.")] = True,
 ) -> None:
     """Train a system fold by fold, predict and score the cases each fold held out, and calibrate its verdicts."""

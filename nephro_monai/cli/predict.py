@@ -26,7 +26,7 @@ def predict(
         str | None, typer.Option(help="One of the papers' systems instead of the default; `nephro systems` lists them.")
     ] = None,
     folds: Annotated[
-        Path | None, typer.Option(help="Output of `nephro cross-validate`: predict with all its folds, which vote.")
+        Path | None, typer.Option(help="Output of `nephro cross-validate`: all its folds predict, and vote.")
     ] = None,
     config: Annotated[
         list[str] | None,
@@ -47,7 +47,7 @@ def predict(
     if folds is not None and system is not None:
         raise typer.BadParameter("--folds brings its own system; leave --system out.")
     overrides = {
-        **({} if folds is None else {"folds_dir": str(folds)}),
+        **({"folds_dir": str(folds)} if folds else {}),
         **parse_overrides(set_ or ()),
         "device_name": device,
         "inputs": [str(path) for path in inputs],
@@ -57,9 +57,8 @@ def predict(
         "seed": seed,
         "arguments": sys.argv[1:],
     }
-    chosen = "ensemble.json" if folds is not None else find_system(system).configuration if system else None
-    configs = [*([chosen] if chosen else []), *(config or [])]
-    parser = cascade_parser(bundle, configs, overrides)
+    chosen = ["ensemble.json"] if folds else [find_system(system).configuration] if system else []
+    parser = cascade_parser(bundle, [*chosen, *(config or [])], overrides)
     outcomes = instantiate(parser, "evaluator").run()
     print_summary(outcomes, out)
     raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
