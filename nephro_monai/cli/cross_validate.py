@@ -18,7 +18,7 @@ class _Stratify(StrEnum):
 
 _Calibration = Annotated[
     float,
-    typer.Option(min=0, max=0.5, help="Share of each fold's training patients kept to fit temperature and limits."),
+    typer.Option(min=0, max=0.5, help="Share of each fold's training patients kept to fit the verdict's limits."),
 ]
 _Sensitivity = Annotated[
     float | None,
