@@ -11,6 +11,7 @@ from typing import Any
 from nephro_monai.data.fold_plan import Stratify
 from nephro_monai.engine.bundle_weights import existing_configs
 from nephro_monai.engine.bundles import parse_overrides, read_configs
+from nephro_monai.engine.cascade import cascade_parser
 from nephro_monai.engine.environment import git_revision, versions
 from nephro_monai.errors import BundleError, OutputError
 from nephro_monai.io.atomic import atomic_path
@@ -88,6 +89,7 @@ def settings_by_bundle(settings: FoldSettings) -> dict[str, dict[str, Any]]:
     system = find_system(settings.system)
     trained = [name for name in system.bundles if name not in kept_bundles(system, settings.keep)]
     parsers = {name: read_configs(name, ("train.json", *existing_configs(name, settings.configs))) for name in trained}
+    cascade = cascade_parser(configs=(system.configuration, *settings.cascade_configs))
     found: dict[str, dict[str, Any]] = {name: {} for name in (*trained, CASCADE)}
     for setting in settings.settings:
         owner, colon, rest = setting.partition(":")
@@ -96,7 +98,7 @@ def settings_by_bundle(settings: FoldSettings) -> dict[str, dict[str, Any]]:
         takers = [owner] if named else [name for name, parser in parsers.items() if key in parser]
         if named and owner not in found:
             raise BundleError(f"'{setting}' is for {owner}, which is none of {', '.join(found)}.")
-        if not takers or (named and owner in parsers and key not in parsers[owner]):
+        if not takers or (named and key not in parsers.get(owner, cascade)):
             where = owner if named else f"no train.json of {', '.join(trained)}"
             raise BundleError(f"'{setting}': {where} has {'no' if named else 'the'} id '{key}'.")
         for name in takers:
