@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
     "Box",
+    "Calibration",
     "Case",
     "Diagnosis",
     "Kidney",
@@ -191,6 +193,7 @@ class TumorVote:
     mean_probability_malignant: float | None
     votes: dict[str, int] = field(default_factory=dict)
     agreement: float | None = None
+    probability_malignant: float | None = None
 
 
 @dataclass(frozen=True)
@@ -200,12 +203,54 @@ class ModelVote:
     Attributes:
         model: Which one, for example "fold 1".
         probability_malignant: Moved so that the model's decision threshold lies at 0.5.
-        vote: "benign" or "malignant".
+        vote: "benign" or "malignant"; "undetermined" where the model may abstain.
     """
 
     model: str
     probability_malignant: float
     vote: str
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Turns pooled evidence into a probability and a verdict, with numbers fitted on patients kept out of training.
+
+    Attributes:
+        temperature: Divides the pooled log-odds (Guo 2017, temperature scaling); above 1 takes confidence away.
+        benign_below: A probability below it is benign.
+        malignant_from: A probability from it on is malignant; what lies between the two is undetermined.
+        sensitivity: Share of malignant tumors that are not called benign, as was asked for; None if nothing was.
+        patients: How many it was fitted on; None if not known.
+    """
+
+    temperature: float = 1.0
+    benign_below: float = 0.5
+    malignant_from: float = 0.5
+    sensitivity: float | None = None
+    patients: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that are no calibration.
+
+        Raises:
+            ValueError: If the temperature is not above 0, or the limits are not ordered within 0..1.
+        """
+        if not self.temperature > 0 or not 0 <= self.benign_below <= self.malignant_from <= 1:
+            raise ValueError(
+                "A calibration needs a temperature above 0 and 0 <= benign_below <= malignant_from <= 1, got "
+                f"{self.temperature}, {self.benign_below} and {self.malignant_from}."
+            )
+
+    def probability(self, log_odds: float) -> float:
+        """Probability of malignancy, 0..1, of pooled log-odds."""
+        scaled = log_odds / self.temperature
+        return 1.0 / (1.0 + math.exp(-scaled)) if scaled >= 0 else math.exp(scaled) / (1.0 + math.exp(scaled))
+
+    def verdict(self, probability: float) -> Verdict:
+        """The verdict on a calibrated probability."""
+        if probability >= self.malignant_from:
+            return "malignant"
+        return "benign" if probability < self.benign_below else "undetermined"
 
 
 @dataclass(frozen=True)
@@ -221,6 +266,8 @@ class Diagnosis:
         tumors: One vote per tumor.
         slices: One vote per slice.
         models: One vote per patient-level model, where a system has such; then they decide.
+        probability_malignant: Calibrated; None without a calibration or without slices.
+        calibration: What it was calibrated with; then its limits decide.
     """
 
     verdict: Verdict
@@ -231,3 +278,5 @@ class Diagnosis:
     tumors: tuple[TumorVote, ...] = ()
     slices: tuple[SliceVote, ...] = ()
     models: tuple[ModelVote, ...] = ()
+    probability_malignant: float | None = None
+    calibration: Calibration | None = None

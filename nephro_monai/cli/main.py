@@ -11,6 +11,7 @@ import nephro_monai
 from nephro_monai.cli.benchmark_evaluation import benchmark_evaluation
 from nephro_monai.cli.check_dataset import check_dataset
 from nephro_monai.cli.compare import compare
+from nephro_monai.cli.cross_validate import cross_validate
 from nephro_monai.cli.evaluate import evaluate
 from nephro_monai.cli.experiment import experiment
 from nephro_monai.cli.fetch_kits19 import fetch_kits19
@@ -37,6 +38,7 @@ app.command()(predict)
 app.command()(phantom)
 app.command()(train)
 app.command()(evaluate)
+app.command()(cross_validate)
 app.command()(compare)
 app.command()(experiment)
 app.command()(submit)

@@ -25,6 +25,9 @@ def predict(
     system: Annotated[
         str | None, typer.Option(help="One of the papers' systems instead of the default; `nephro systems` lists them.")
     ] = None,
+    folds: Annotated[
+        Path | None, typer.Option(help="Output of `nephro cross-validate`: all its folds predict, and vote.")
+    ] = None,
     config: Annotated[
         list[str] | None,
         typer.Option(help="Further configuration of the bundle (such as full_size.json), or a path. Repeatable."),
@@ -41,7 +44,10 @@ def predict(
     from nephro_monai.engine.summary import print_summary
     from nephro_monai.systems import find_system
 
+    if folds is not None and system is not None:
+        raise typer.BadParameter("--folds brings its own system; leave --system out.")
     overrides = {
+        **({"folds_dir": str(folds)} if folds else {}),
         **parse_overrides(set_ or ()),
         "device_name": device,
         "inputs": [str(path) for path in inputs],
@@ -51,8 +57,8 @@ def predict(
         "seed": seed,
         "arguments": sys.argv[1:],
     }
-    configs = [*([find_system(system).configuration] if system else []), *(config or [])]
-    parser = cascade_parser(bundle, configs, overrides)
+    chosen = ["ensemble.json"] if folds else [find_system(system).configuration] if system else []
+    parser = cascade_parser(bundle, [*chosen, *(config or [])], overrides)
     outcomes = instantiate(parser, "evaluator").run()
     print_summary(outcomes, out)
     raise typer.Exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)

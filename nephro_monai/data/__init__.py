@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nephro_monai.data.fold_plan import FoldPlan, PlannedFold, named_split, plan_folds, read_fold_plan
 from nephro_monai.data.folds import assign_folds, with_folds
 from nephro_monai.data.kidney_crops import CropSettings, cut_kidney_crops
 from nephro_monai.data.kidney_slices import KidneySliceSettings, class_fold, cut_kidney_slices
@@ -21,8 +22,10 @@ __all__ = [
     "SUBTYPE_IS_MALIGNANT",
     "CropSettings",
     "EpochSampler",
+    "FoldPlan",
     "KidneySliceSettings",
     "OversamplingSampler",
+    "PlannedFold",
     "ReproducibleDataset",
     "SliceCutSettings",
     "SliceStatistics",
@@ -40,8 +43,11 @@ __all__ = [
     "list_training_cases",
     "listed_split",
     "malignancy_of_subtype",
+    "named_split",
     "oversampled",
     "patient_sequences",
+    "plan_folds",
+    "read_fold_plan",
     "slice_features",
     "split_cases",
     "stratified_fold",

@@ -104,7 +104,7 @@ class AxialSliceDataset(Dataset):
 
     Raises:
         ValueError: If `negative_share` is not in 0..1.
-        TrainingDataError: If no slice holds a kidney.
+        TrainingDataError: If there are cases but no slice holds a kidney.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class AxialSliceDataset(Dataset):
         with ThreadPoolExecutor(max(1, workers)) as pool:
             self._cases = list(pool.map(self._read, cases))
         self._index = [(c, k) for c, slices in enumerate(self._cases) for k in range(len(slices.hu))]
-        if not any(bool(slices.sides.any()) for slices in self._cases):
+        if cases and not any(bool(slices.sides.any()) for slices in self._cases):
             raise TrainingDataError(
                 f"None of the {len(cases)} cases has a slice with a kidney; give a KiTS19-layout folder with labels."
             )

@@ -13,6 +13,7 @@ from nephro_monai.engine.bundles import (
 )
 from nephro_monai.engine.cascade import DEFAULT_CASCADE, cascade_parser, load_cascade
 from nephro_monai.engine.environment import git_revision, resolve_device, versions
+from nephro_monai.engine.fold_ensemble import RunFoldsd
 from nephro_monai.engine.runner import CaseOutcome, CaseRunner, RunOptions
 from nephro_monai.engine.weights import Provenance, install_weights, load_bundle_network, load_weights, provenance
 
@@ -21,6 +22,7 @@ __all__ = [
     "CaseOutcome",
     "CaseRunner",
     "Provenance",
+    "RunFoldsd",
     "RunOptions",
     "bundle_root",
     "cascade_parser",

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,10 @@ _STAGES = {
     "ColorizeSlicesd": "colorize",
     "ClassifySlicesd": "classify",
     "VoteMalignancyd": "vote",
+    "ExplainSlicesd": "explain",
+    "RunFoldsd": "folds",
+    "VoteSegmentationsd": "vote",
+    "VoteFoldsd": "vote of folds",
     "SaveSegmentationd": "write",
     "SaveReportd": "report",
     "SaveDiagnosisd": "diagnosis",
@@ -107,6 +111,10 @@ class CaseRunner:
         self.options = options or RunOptions()
         self.outcomes: list[CaseOutcome] = []
         self._console = Console(stderr=True)
+
+    def quiet(self) -> None:
+        """Draws no bars."""
+        self.options = replace(self.options, progress=False)
 
     def run(self) -> list[CaseOutcome]:
         """Runs all cases and returns what became of each, in the order given.

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nephro_monai.engine.bundles import find_bundle, instantiate, read_configs
 from nephro_monai.engine.environment import resolve_device
 from nephro_monai.errors import BundleError, NephroError, OutputError, TrainingDataError
@@ -71,6 +73,8 @@ def train_bundle(bundle: str | Path, options: TrainOptions) -> Path:
     settings = {**_settings(root, out, options), **options.overrides}
     parser = read_configs(root, ("train.json", *options.configs), settings)
     out.mkdir(parents=True, exist_ok=True)
+    if isinstance(seed := parser.get("seed"), int):
+        torch.manual_seed(seed)  # networks are made before a `run` that seeds, or by one that does not
     instantiate(parser, "run")
     return out / "model.pt"
 

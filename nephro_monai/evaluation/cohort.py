@@ -49,7 +49,7 @@ class PredictedCase:
     Attributes:
         segmentation: Its label map; None if the run failed on the case.
         verdict: From diagnosis.json; None without one.
-        probability: Mean probability of malignancy, from diagnosis.json.
+        probability: Of malignancy, from diagnosis.json: calibrated where it is, else the mean over the slices.
         seconds: From the run's summary.csv; None for cases that were skipped or run otherwise.
         reason: Why there is no label map: what summary.csv says of the failure, or why the files are of no use.
         slices: The slices that were classified.
@@ -197,7 +197,7 @@ def _predicted(path: Path, row: Mapping[str, str]) -> PredictedCase:
         if path.name == "segmentation.nii.gz" and (file := path.with_name("diagnosis.json")).is_file():
             diagnosis = json.loads(file.read_text(encoding="utf-8"))
         slices = tuple(_slices(diagnosis))
-        probability = diagnosis.get("mean_probability_malignant")
+        probability = diagnosis.get("probability_malignant", diagnosis.get("mean_probability_malignant"))
         probability = None if probability is None else _probability(probability)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         return PredictedCase(None, reason=f"its diagnosis.json is not valid JSON of a diagnosis ({error!r})")

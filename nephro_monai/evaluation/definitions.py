@@ -34,7 +34,10 @@ DEFINITIONS = {
     f"score is the mean recall at {', '.join(f'{rate:g}' for rate in FROC_RATES)} false lesions per case.",
     "malignancy": "Over the cases with a tumor whose malignancy kits.json knows. Undetermined, missed tumors and "
     "missing verdicts count as wrong. Balanced accuracy is the mean of sensitivity and specificity; the positive class "
-    "is malignant; MCC takes no call for a third answer; ECE is the expected calibration error over ten bins.",
+    "is malignant; MCC takes no call for a third answer; ECE is the expected calibration error over ten bins. "
+    "The probability is the calibrated one where a verdict was calibrated, else the mean over the slices. Accuracy of "
+    "the calls leaves out the patients without a call; malignant called benign is the error that a stated sensitivity "
+    "keeps small.",
     "slices": "The same for slices: those that were classified and show tumor in the truth, with the malignancy of "
     "their patient as truth.",
     "no_tumor": "Over the cases without a tumor: how many got a false tumor, its mean volume, and how many got a "

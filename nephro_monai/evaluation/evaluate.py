@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ def evaluate_cohort(
     only_predicted: bool = False,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
+    only: Collection[str] | None = None,
 ) -> tuple[list[CaseMetrics], dict[str, Any]]:
     """Compares every case of a data folder with its prediction, one case per worker in memory at a time.
 
@@ -30,6 +31,7 @@ def evaluate_cohort(
         only_predicted: Whether cases without any prediction are left out instead of scoring 0.
         progress: Called with cases done and cases in all.
         workers: Cases compared at once.
+        only: Names of the cases to compare, as if the folders held no others; None for all.
 
     Returns:
         A row per case, predictions without a truth included as "unscored", and the summary.
@@ -41,6 +43,9 @@ def evaluate_cohort(
     if workers < 1:
         raise ValueError(f"At least one worker is needed, got {workers}.")
     found, cohort = find_predictions(predictions), read_cohort(data)
+    if only is not None:
+        found = {name: prediction for name, prediction in found.items() if name in only}
+        cohort = Cohort(cohort.folder, tuple(case for case in cohort.cases if case.name in only), cohort.notes)
     names = {case.name for case in cohort.cases}
     if not names & set(found):
         raise TrainingDataError(

@@ -67,8 +67,14 @@ def _patients(scores: dict[str, Any]) -> list[FigureLine]:
     no_call = f"{scores['n_undetermined']} undetermined, {scores['n_missed']} missed"
     rate = _interval(bounds.get("undetermined_rate"), percent=True)
     lines.append(FigureLine("No call", _percent(scores["undetermined_rate"]), no_call, rate))
+    calls = sum(row["benign"] + row["malignant"] for row in scores["confusion"].values())
+    right = _interval(bounds.get("called_accuracy"))
+    lines.append(FigureLine("Accuracy of the calls", number(scores["called_accuracy"]), f"n = {calls}", right))
+    benign_calls = _interval(bounds.get("called_benign"))
+    over = f"n = {scores['n_malignant']}"
+    lines.append(FigureLine("Malignant called benign", number(scores["called_benign"]), over, benign_calls))
     auc = _interval(bounds.get("auc"))
-    lines.append(FigureLine("AUC, mean probability", number(scores["auc"]), f"n = {scores['n_auc']}", auc))
+    lines.append(FigureLine("AUC, probability", number(scores["auc"]), f"n = {scores['n_auc']}", auc))
     return lines + _scores("", scores, f"n = {scores['n']}", known=("balanced_accuracy", "auc"))
 
 

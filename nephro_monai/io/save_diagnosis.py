@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def diagnosis_content(case: Mapping[Hashable, Any], provenance: Mapping[str, Any
         "tumors": [_tumor(tumor, verdicts.get(tumor.index), affine) for tumor in case.get("tumors", ())],
         "slices": [_slice(vote) for vote in diagnosis.slices],
         **({"models": [_model(vote) for vote in diagnosis.models]} if diagnosis.models else {}),
+        **_calibrated(diagnosis),
         "localization": _localization(case, affine),
         "scan": _scan(case["scan"]),
         "provenance": provenance,
@@ -133,6 +135,11 @@ def _tumor(tumor: Tumor, vote: TumorVote | None, affine: np.ndarray) -> dict[str
         "mean_probability_malignant": _rounded(vote.mean_probability_malignant, 4) if vote else None,
         "votes": vote.votes if vote else {},
         "agreement": _rounded(vote.agreement, 4) if vote else None,
+        **(
+            {"probability_malignant": _rounded(vote.probability_malignant, 4)}
+            if vote and vote.probability_malignant is not None
+            else {}
+        ),
     }
 
 
@@ -159,6 +166,14 @@ def _model(vote: ModelVote) -> dict[str, Any]:
         "probability_malignant": _rounded(vote.probability_malignant, 4),
         "vote": vote.vote,
     }
+
+
+def _calibrated(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The calibrated probability and what it was calibrated with; nothing where the majority decided."""
+    if diagnosis.calibration is None:
+        return {}
+    limits = {name: _rounded(value, 6) for name, value in asdict(diagnosis.calibration).items()}
+    return {"probability_malignant": _rounded(diagnosis.probability_malignant, 4), "calibration": limits}
 
 
 def _localization(case: Mapping[Hashable, Any], affine: np.ndarray) -> dict[str, Any] | None:

@@ -32,6 +32,8 @@ class VerdictScores:
         f1: F1 of the class malignant; a malignant tumor without a call is missed.
         f1_benign: F1 of the class benign.
         mcc: Matthews correlation coefficient, with no call as a third answer (Gorodkin 2004).
+        called_accuracy: Share of the calls that are right; patients without a call are left out.
+        called_benign: Share of malignant tumors called benign; those without a call are not among them.
     """
 
     n: int
@@ -48,6 +50,8 @@ class VerdictScores:
     f1: float | None = None
     f1_benign: float | None = None
     mcc: float | None = None
+    called_accuracy: float | None = None
+    called_benign: float | None = None
 
 
 def score_verdicts(
@@ -129,6 +133,8 @@ def confusion_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
         "f1": _ratio(2 * tp, malignant + tp + fp),
         "f1_benign": _ratio(2 * tn, benign + tn + fn),
         "mcc": _ratio(covariance, np.sqrt(spread)),
+        "called_accuracy": _ratio(tp + tn, tp + tn + fp + fn),
+        "called_benign": _ratio(fn, malignant),
     }
 
 

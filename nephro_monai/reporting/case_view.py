@@ -37,6 +37,7 @@ class CaseView:
         votes: One per tumor slice.
         crops: (S, 1, rows, columns) HU around the tumor, one per vote; S may be 0.
         colors: (S, 3, rows, columns) RGB in 0..1, one per vote; S may be 0.
+        maps: (S, 1, rows, columns) in 0..1, where the classifier looked, one per vote; S may be 0.
         seconds: Time per stage, where it is known.
     """
 
@@ -53,6 +54,7 @@ class CaseView:
     votes: tuple[SliceVote, ...] = ()
     crops: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 1, 1, 1))
     colors: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 3, 1, 1))
+    maps: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 1, 1, 1))
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -61,7 +63,8 @@ class CaseView:
 
         Args:
             data: The case after `VoteMalignancyd`. The keys of a classifier (`tumor_slices`, `slice_votes`,
-                `colorized_slices`), of a localizer (`kidneys`, `localization`) and `seconds` may be absent.
+                `colorized_slices`, `slice_maps`), of a localizer (`kidneys`, `localization`) and `seconds` may be
+                absent.
 
         Raises:
             ValueError: If a key is missing, or arrays that belong together differ in shape or count.
@@ -78,6 +81,7 @@ class CaseView:
             tumors=tuple(data.get("tumors", ())), votes=votes,
             crops=_plain(data.get("tumor_slices", torch.zeros(0, 1, 1, 1))),
             colors=_plain(data.get("colorized_slices", torch.zeros(0, 3, 1, 1))),
+            maps=_plain(data.get("slice_maps", torch.zeros(0, 1, 1, 1))),
             seconds=dict(data.get("seconds", {})),
         )  # fmt: skip
         view._check()
@@ -89,7 +93,11 @@ class CaseView:
                 f"Image and segmentation must both be (1, X, Y, Z), got {tuple(self.image.shape)} "
                 f"and {tuple(self.labels.shape)}."
             )
-        for key, pictures in (("tumor_slices", self.crops), ("colorized_slices", self.colors)):
+        for key, pictures in (
+            ("tumor_slices", self.crops),
+            ("colorized_slices", self.colors),
+            ("slice_maps", self.maps),
+        ):
             if len(pictures) not in (0, len(self.votes)):
                 raise ValueError(f"{key} holds {len(pictures)} slices for {len(self.votes)} votes; give one per vote.")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nephro_monai.constants import CLASS_NAMES, SYNTHETIC_NOTICE
 from nephro_monai.reporting.case_view import CaseView
-from nephro_monai.structures import Box, SliceVote
+from nephro_monai.structures import Box, Calibration, SliceVote
 
 __all__ = [
     "bundle_rows", "crop_cards", "evidence", "fact_rows", "kidney_rows", "probability_dots", "second_rows",
@@ -37,12 +37,14 @@ def training_notices(provenance: Mapping[str, Any] | None) -> list[str]:
 
 
 def evidence(view: CaseView) -> dict[str, Any]:
-    """The evidence behind the verdict: mean probability, votes per class with their share, agreement."""
+    """The evidence behind the verdict: probabilities, votes per class with their share, agreement."""
     diagnosis = view.diagnosis
     votes = {name: int(diagnosis.votes.get(name, 0)) for name in CLASS_NAMES}
     total = sum(votes.values())
     return {
         "mean": diagnosis.mean_probability_malignant,
+        "probability": diagnosis.probability_malignant,
+        "calibration": diagnosis.calibration,
         "agreement": diagnosis.agreement,
         "total": total,
         "votes": [
@@ -125,7 +127,23 @@ def fact_rows(view: CaseView) -> list[tuple[str, str]]:
         rows.append(("Localization", answer + detections))
     if places.get("note"):
         rows.append(("Note of the localizer", str(places["note"])))
+    if view.diagnosis.calibration is not None:
+        rows.append(("Calibration", _calibration(view.diagnosis.calibration)))
+    if models := view.diagnosis.models:
+        votes = ", ".join(f"{m.model}: {m.vote} ({m.probability_malignant:.2f})" for m in models)
+        rows.append(("Votes of the models", f"{votes}; in brackets the probability of malignant"))
     return rows
+
+
+def _calibration(calibration: Calibration) -> str:
+    """What the verdict was calibrated with, in words."""
+    c = calibration
+    text = f"temperature {c.temperature:.2f}, benign below {c.benign_below:.2f}, malignant from {c.malignant_from:.2f}"
+    if c.patients is not None:
+        text += f", fitted on {c.patients} patients kept out of training"
+    if c.sensitivity is not None:
+        text += f", so that at least {c.sensitivity:.0%} of malignant tumors are not called benign"
+    return text
 
 
 def bundle_rows(provenance: Mapping[str, Any] | None) -> list[dict[str, str]]:

@@ -7,9 +7,12 @@ import io
 from collections.abc import Collection
 
 import numpy as np
+import torch
+from matplotlib import colormaps
 from PIL import Image
+from torch.nn import functional
 
-__all__ = ["choose_slices", "fitted_size", "jpeg", "jpeg_data_uri", "spread", "window_to_gray"]
+__all__ = ["choose_slices", "fitted_size", "jpeg", "jpeg_data_uri", "overlay_map", "spread", "window_to_gray"]
 
 
 def window_to_gray(hu: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:
@@ -17,6 +20,26 @@ def window_to_gray(hu: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray
     lower, upper = window_hu
     scaled = (hu.astype(np.float32) - lower) * (255.0 / (upper - lower))
     return np.rint(np.clip(scaled, 0.0, 255.0)).astype(np.uint8)
+
+
+def overlay_map(gray: np.ndarray, weights: np.ndarray, strength: float = 0.7) -> np.ndarray:
+    """Lays a map over a gray picture of the same field of view: the more weight, the more of the map's color.
+
+    Args:
+        gray: (rows, columns) uint8.
+        weights: (h, w) 0..1, coarser; its corners are the picture's corners, as MONAI's Grad-CAM stretches its maps.
+        strength: Share of the map's color where the weight is 1.
+
+    Returns:
+        (rows, columns, 3) uint8.
+    """
+    stretched = functional.interpolate(
+        torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))[None, None], gray.shape, mode="bilinear",
+        align_corners=True,
+    )[0, 0].numpy()  # fmt: skip
+    color = colormaps["inferno"](stretched)[..., :3] * 255.0
+    share = (strength * stretched)[..., None]
+    return np.rint((1 - share) * gray[..., None] + share * color).astype(np.uint8)
 
 
 def fitted_size(shape: tuple[int, int], spacing_mm: tuple[float, float], longest_pixels: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import nephro_monai
 from nephro_monai.constants import COLORIZATION_WINDOW_HU, DISCLAIMER
 from nephro_monai.reporting import findings
 from nephro_monai.reporting.case_view import CaseView
-from nephro_monai.reporting.pictures import jpeg, jpeg_data_uri, spread, window_to_gray
+from nephro_monai.reporting.pictures import jpeg, jpeg_data_uri, overlay_map, spread, window_to_gray
 from nephro_monai.reporting.slice_viewer import STORED_WINDOW_HU, WINDOWS_HU, SliceViewer, build_viewer
 
 __all__ = ["MAXIMUM_CARDS", "render_report"]
@@ -43,7 +43,8 @@ def render_report(view: CaseView, provenance: Mapping[str, Any] | None = None) -
         facts_short=f"voxels {spacing} mm", viewer=viewer, windows=_windows(), jumps=_jumps(view, viewer),
         kidneys=findings.kidney_rows(view), tumors=findings.tumor_rows(view), chart=findings.probability_dots(view),
         cards=[card | _card_pictures(view, card["place"]) for card in findings.crop_cards(view, places)],
-        vote_count=len(view.votes), facts=findings.fact_rows(view), bundles=findings.bundle_rows(provenance),
+        vote_count=len(view.votes), with_maps=bool(len(view.maps)), facts=findings.fact_rows(view),
+        bundles=findings.bundle_rows(provenance),
         seconds=findings.second_rows(view), fallback=bool(view.localization.get("fallback")),
     )  # fmt: skip
 
@@ -77,12 +78,15 @@ def _jumps(view: CaseView, viewer: SliceViewer) -> list[dict[str, Any]]:
 
 
 def _card_pictures(view: CaseView, place: int) -> dict[str, str]:
-    """The CT crop and the colorized one as embedded pictures; empty where a step was left out."""
+    """The CT crop, the colorized one and the one with its map as pictures; empty where a step was left out."""
     size = (_CROP_PIXELS, _CROP_PIXELS)
-    gray = color = ""
+    gray = color = looked = ""
     if len(view.crops):
-        gray = jpeg_data_uri(jpeg(window_to_gray(view.crops[place, 0].numpy(), COLORIZATION_WINDOW_HU), size, 80))
+        pixels = window_to_gray(view.crops[place, 0].numpy(), COLORIZATION_WINDOW_HU)
+        gray = jpeg_data_uri(jpeg(pixels, size, 80))
+        if len(view.maps):
+            looked = jpeg_data_uri(jpeg(overlay_map(pixels, view.maps[place, 0].numpy()), size, 80))
     if len(view.colors):
         rgb = (view.colors[place].clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
         color = jpeg_data_uri(jpeg(rgb.numpy(), size, 85))
-    return {"gray": gray, "color": color}
+    return {"gray": gray, "color": color, "map": looked}

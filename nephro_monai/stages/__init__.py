@@ -12,6 +12,7 @@ from nephro_monai.stages.colorize import (
     colorize_slices,
     window_slices,
 )
+from nephro_monai.stages.explain import ExplainSlicesd
 from nephro_monai.stages.localize import LocalizeKidneysd
 from nephro_monai.stages.segment import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings
 from nephro_monai.stages.segment_and_classify import SegmentAndClassifyd, SliceStackInferer, SliceStackSettings
@@ -22,6 +23,7 @@ __all__ = [
     "ClassifyPatientd",
     "ClassifySlicesd",
     "ColorizeSlicesd",
+    "ExplainSlicesd",
     "GrayColorizer",
     "KidneySlicesInferer",
     "KidneyTumorInferer",

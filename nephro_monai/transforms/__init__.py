@@ -6,6 +6,16 @@ from nephro_monai.transforms.crop_tumor_slices import CropTumorSlicesd
 from nephro_monai.transforms.measure import MeasureKidneysd
 from nephro_monai.transforms.slice_class import LabelSliceClassd
 from nephro_monai.transforms.vote import VoteMalignancyd
+from nephro_monai.transforms.vote_folds import VoteFoldsd
 from nephro_monai.transforms.vote_models import VoteModelsd
+from nephro_monai.transforms.vote_segmentations import VoteSegmentationsd
 
-__all__ = ["CropTumorSlicesd", "LabelSliceClassd", "MeasureKidneysd", "VoteMalignancyd", "VoteModelsd"]
+__all__ = [
+    "CropTumorSlicesd",
+    "LabelSliceClassd",
+    "MeasureKidneysd",
+    "VoteFoldsd",
+    "VoteMalignancyd",
+    "VoteModelsd",
+    "VoteSegmentationsd",
+]

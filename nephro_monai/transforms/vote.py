@@ -10,9 +10,10 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from nephro_monai.constants import CLASS_NAMES
-from nephro_monai.structures import Diagnosis, SliceVote, TumorVote, Verdict
+from nephro_monai.metrics.verdict_calibration import pooled_log_odds
+from nephro_monai.structures import Calibration, Diagnosis, SliceVote, TumorVote, Verdict
 
-__all__ = ["VoteMalignancyd", "vote_patient", "vote_tumor"]
+__all__ = ["VoteMalignancyd", "calibrated_reason", "vote_patient", "vote_tumor"]
 
 _BENIGN, _MALIGNANT = CLASS_NAMES
 
@@ -36,6 +37,10 @@ class VoteMalignancyd(MapTransform):
     `agreement` is the share of slices that vote like the verdict, `mean_probability_malignant` the mean over slices;
     the mean is reported and decides nothing. The same slices give the same answer in any order.
 
+    With a `calibration` its limits decide for a tumor instead of the majority: the mean log-odds of its slices, divided
+    by the temperature, give its probability; the patient's is that of the tumor that is most probably malignant.
+    Fewer than `min_slices` are thin evidence as before; `min_agreement` is not used.
+
     Reads `slice_votes` and `tumors`. Adds to the case dictionary:
         diagnosis: `structures.Diagnosis`.
     """
@@ -47,6 +52,7 @@ class VoteMalignancyd(MapTransform):
         output_key: str = "diagnosis",
         min_slices: int = 2,
         min_agreement: float = 0.55,
+        calibration: Calibration | None = None,
     ) -> None:
         """Sets what counts as evidence.
 
@@ -56,6 +62,7 @@ class VoteMalignancyd(MapTransform):
             output_key: Where the diagnosis goes.
             min_slices: Fewest slices that decide for a tumor.
             min_agreement: Smallest share of the larger side, 0.5 to 1.
+            calibration: Temperature and limits; None lets the majority decide.
 
         Raises:
             ValueError: If more than one key is given or a limit is out of range.
@@ -71,18 +78,23 @@ class VoteMalignancyd(MapTransform):
         self.output_key = output_key
         self.min_slices = min_slices
         self.min_agreement = min_agreement
+        self.calibration = calibration
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns the case with its diagnosis."""
         case = dict(data)
         slices = case.get(self.keys[0], [])
         indices = [tumor.index for tumor in case[self.tumors_key]]
-        case[self.output_key] = vote_patient(indices, slices, self.min_slices, self.min_agreement)
+        case[self.output_key] = vote_patient(indices, slices, self.min_slices, self.min_agreement, self.calibration)
         return case
 
 
 def vote_patient(
-    tumors: Sequence[int], slices: Sequence[SliceVote], min_slices: int = 2, min_agreement: float = 0.55
+    tumors: Sequence[int],
+    slices: Sequence[SliceVote],
+    min_slices: int = 2,
+    min_agreement: float = 0.55,
+    calibration: Calibration | None = None,
 ) -> Diagnosis:
     """The patient's verdict by the rules of `VoteMalignancyd`.
 
@@ -91,21 +103,32 @@ def vote_patient(
         slices: Votes of all their slices.
         min_slices: Fewest slices that decide for a tumor.
         min_agreement: Smallest share of the larger side.
+        calibration: Temperature and limits; None lets the majority decide.
     """
     if not tumors:
         return Diagnosis("undetermined", "No tumor was found.", slices=tuple(slices))
     verdicts = tuple(
-        vote_tumor(index, [vote for vote in slices if vote.tumor == index], min_slices, min_agreement)
+        vote_tumor(index, [vote for vote in slices if vote.tumor == index], min_slices, min_agreement, calibration)
         for index in tumors
     )
     votes = _counted(slices)
     verdict, reason = _decide(verdicts, slices)
     total = sum(votes.values())
     agreement = votes[verdict] / total if total and verdict in votes else None
-    return Diagnosis(verdict, reason, _mean_malignant(slices), votes, agreement, verdicts, tuple(slices))
+    known = [tumor.probability_malignant for tumor in verdicts if tumor.probability_malignant is not None]
+    return Diagnosis(
+        verdict, reason, _mean_malignant(slices), votes, agreement, verdicts, tuple(slices),
+        probability_malignant=max(known, default=None), calibration=calibration if known else None,
+    )  # fmt: skip
 
 
-def vote_tumor(tumor: int, slices: Sequence[SliceVote], min_slices: int = 2, min_agreement: float = 0.55) -> TumorVote:
+def vote_tumor(
+    tumor: int,
+    slices: Sequence[SliceVote],
+    min_slices: int = 2,
+    min_agreement: float = 0.55,
+    calibration: Calibration | None = None,
+) -> TumorVote:
     """One tumor's verdict by the rules of `VoteMalignancyd`, from its own slices."""
     votes = _counted(slices)
     total = sum(votes.values())
@@ -113,12 +136,18 @@ def vote_tumor(tumor: int, slices: Sequence[SliceVote], min_slices: int = 2, min
     winner: Verdict = "malignant" if votes[_MALIGNANT] > votes[_BENIGN] else "benign"
     won = votes[winner]
     verdict: Verdict = "undetermined"
+    log_odds = None if calibration is None else pooled_log_odds(_malignant_shares(slices))
+    probability = None if calibration is None or log_odds is None else calibration.probability(log_odds)
     if total == 0 and any(vote.vote for vote in slices):
         reason = f"Not classified: none of its {len(slices)} slices was judged to hold tumor."
     elif total == 0:
         reason = "Not classified: no slice of this tumor was classified."
     elif total < min_slices:
         reason = f"Thin evidence: {total} slice{'s' * (total > 1)} voted, at least {min_slices} must."
+    elif calibration is not None and probability is not None:
+        verdict = calibration.verdict(probability)
+        won = votes.get(verdict, 0)
+        reason = calibrated_reason(probability, calibration)
     elif 2 * won == total:
         reason = f"Tie: {won} of {total} slices say malignant, {won} benign."
     elif won / total < min_agreement:
@@ -126,7 +155,20 @@ def vote_tumor(tumor: int, slices: Sequence[SliceVote], min_slices: int = 2, min
     else:
         verdict = winner
         reason = f"{won} of {total} slices say {winner}."
-    return TumorVote(tumor, verdict, reason, mean, votes, won / total if verdict != "undetermined" else None)
+    agreement = won / total if verdict != "undetermined" else None
+    return TumorVote(tumor, verdict, reason, mean, votes, agreement, probability)
+
+
+def calibrated_reason(probability: float, calibration: Calibration) -> str:
+    """Why a calibrated probability means what it means, in a sentence."""
+    low, high = f"{calibration.benign_below:.2f}", f"{calibration.malignant_from:.2f}"
+    verdict = calibration.verdict(probability)
+    limits = {
+        "malignant": f"malignant from {high}",
+        "benign": f"benign below {low}",
+        "undetermined": f"between {low} and {high}, where no call is made",
+    }
+    return f"Calibrated probability of malignant {probability:.2f}: {limits[verdict]}."
 
 
 def _decide(tumors: Sequence[TumorVote], slices: Sequence[SliceVote]) -> tuple[Verdict, str]:
@@ -156,7 +198,13 @@ def _counted(slices: Sequence[SliceVote]) -> dict[str, int]:
 
 
 def _mean_malignant(slices: Sequence[SliceVote]) -> float | None:
-    """Mean over the slices that may vote; what a third class ("normal") takes does not speak for benign."""
+    """Mean over the slices that may vote."""
+    values = _malignant_shares(slices)
+    return sum(sorted(values)) / len(values) if values else None
+
+
+def _malignant_shares(slices: Sequence[SliceVote]) -> list[float]:
+    """Of the slices that may vote; what a third class ("normal") takes does not speak for benign."""
     benign, malignant = range(len(CLASS_NAMES))
     values = []
     for vote in slices:
@@ -164,4 +212,4 @@ def _mean_malignant(slices: Sequence[SliceVote]) -> float | None:
             p = vote.probabilities
             share = p[malignant] if len(p) == len(CLASS_NAMES) else p[malignant] / (p[benign] + p[malignant])
             values.append(share)
-    return sum(sorted(values)) / len(values) if values else None
+    return values

@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 
 from nephro_monai.constants import DISCLAIMER, SYNTHETIC_NOTICE
 from nephro_monai.io import SaveDiagnosisd
-from nephro_monai.structures import Box, Diagnosis, Kidney, ModelVote, Scan, SliceVote, Tumor, TumorVote
+from nephro_monai.structures import Box, Calibration, Diagnosis, Kidney, ModelVote, Scan, SliceVote, Tumor, TumorVote
 
 PROVENANCE = {"localizer": {"bundle": "b", "version": "0.1.0", "sha256": "ab12", "trained_on": "synthetic CT"}}
 
@@ -110,3 +110,20 @@ def test_votes_of_patient_level_models_are_listed(case, tmp_path):
     ]
     SaveDiagnosisd(tmp_path, PROVENANCE)(case)
     assert "models" not in json.loads((tmp_path / "case_1" / "diagnosis.json").read_text(encoding="utf-8"))
+
+
+def test_a_calibration_is_written_where_it_decided(case, tmp_path):
+    SaveDiagnosisd(tmp_path, PROVENANCE)(case)
+    assert "calibration" not in json.loads((tmp_path / "case_1" / "diagnosis.json").read_text())
+    calibration = Calibration(1.23456789, 0.2, 0.6, 0.9, 31)
+    (tumor,) = case["diagnosis"].tumors
+    diagnosis = replace(
+        case["diagnosis"], calibration=calibration, probability_malignant=0.71239,
+        tumors=(replace(tumor, probability_malignant=0.71239),),
+    )  # fmt: skip
+    SaveDiagnosisd(tmp_path, PROVENANCE)({**case, "diagnosis": diagnosis})
+    found = json.loads((tmp_path / "case_1" / "diagnosis.json").read_text())
+    assert found["probability_malignant"] == found["tumors"][0]["probability_malignant"] == 0.7124
+    assert found["calibration"] == {
+        "temperature": 1.234568, "benign_below": 0.2, "malignant_from": 0.6, "sensitivity": 0.9, "patients": 31,
+    }  # fmt: skip

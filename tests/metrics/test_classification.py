@@ -83,3 +83,14 @@ def test_nobody_to_score():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="got 1 for 2 patients"):
         score_verdicts([True, False], ["benign"])
+
+
+def test_calls_and_abstentions_are_told_apart():
+    malignant = [True] * 5 + [False] * 3
+    verdicts = ["malignant", "malignant", "benign", "undetermined", None, "benign", "malignant", "undetermined"]
+    scores = score_verdicts(malignant, verdicts)
+    assert scores.called_accuracy == pytest.approx(3 / 5)
+    assert scores.called_benign == pytest.approx(1 / 5)  # those without a call are not called benign
+    assert scores.accuracy == pytest.approx(3 / 8) and scores.undetermined_rate == pytest.approx(3 / 8)
+    silent = score_verdicts([True, False], [None, None])
+    assert silent.called_accuracy is None and silent.called_benign == 0.0

@@ -6,6 +6,7 @@ import base64
 import io
 
 import numpy as np
+from matplotlib import colormaps
 from PIL import Image
 
 from nephro_monai.reporting.pictures import (
@@ -13,6 +14,7 @@ from nephro_monai.reporting.pictures import (
     fitted_size,
     jpeg,
     jpeg_data_uri,
+    overlay_map,
     spread,
     window_to_gray,
 )
@@ -67,3 +69,14 @@ def test_few_marked_slices_are_all_shown():
     assert set(range(300, 340)) <= set(chosen)
     assert len(chosen) == 120
     assert len(choose_slices(600, [], maximum=120)) == 120
+
+
+def test_overlay_map_leaves_the_gray_where_there_is_no_weight():
+    gray = np.full((40, 40), 100, np.uint8)
+    weights = np.zeros((4, 4))
+    weights[0, 3] = 1.0
+    picture = overlay_map(gray, weights, strength=0.7)
+    assert picture.shape == (40, 40, 3) and picture.dtype == np.uint8
+    assert (picture[20:, :20] == 100).all()
+    top = np.array(colormaps["inferno"](1.0)[:3]) * 255
+    np.testing.assert_allclose(picture[0, 39], 0.3 * 100 + 0.7 * top, atol=1)

@@ -6,12 +6,15 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+import torch
 
 from nephro_monai.constants import DISCLAIMER, SYNTHETIC_NOTICE
 from nephro_monai.reporting import CaseView, render_report
+from nephro_monai.structures import Calibration, ModelVote
 
 _VOID = {"meta", "img", "input", "br", "link"}
 _CASES = {
@@ -111,6 +114,34 @@ def test_many_slices_are_thinned_and_counted(make_case):
     assert len(view.votes) > 48
     assert f"48 of {len(view.votes)} slices are shown" in page
     assert "slices are on this page" in page
+
+
+def test_a_calibrated_verdict_shows_its_limits(make_case):
+    case = make_case()
+    calibration = Calibration(1.5, 0.25, 0.6, 0.9, 31)
+    models = (ModelVote("fold 0", 0.81, "malignant"), ModelVote("fold 1", 0.5, "undetermined"))
+    case["diagnosis"] = replace(case["diagnosis"], probability_malignant=0.72, calibration=calibration, models=models)
+    text = " ".join(_Page(page := render_report(CaseView.from_case(case))).text.split())
+    assert "Calibrated probability of malignant 0.72" in text
+    assert "benign below 0.25, malignant from 0.60, undetermined between them" in text
+    assert '<b style="left:25.0%;width:35.0%">' in page
+    assert "fitted on 31 patients kept out of training, so that at least 90% of malignant tumors" in text
+    assert "fold 0: malignant (0.81), fold 1: undetermined (0.50)" in text
+    assert "Calibrated" not in _Page(render_report(CaseView.from_case(make_case()))).text
+
+
+def test_where_the_classifier_looked_is_shown_beside_each_vote(make_case):
+    case = make_case()
+    count = len(case["slice_votes"])
+    case["slice_maps"] = torch.rand(count, 1, 8, 8)
+    page = render_report(CaseView.from_case(case))
+    assert page.count('class="map"') == count and "Grad-CAM" in page
+    assert len(re.findall(r'<img alt="" (?:class="map" )?src="data:image/jpeg', page)) == 3 * count
+    plain = render_report(CaseView.from_case(make_case()))
+    assert "Grad-CAM" not in plain and 'class="map"' not in plain
+    case["slice_maps"] = torch.rand(count + 1, 1, 8, 8)
+    with pytest.raises(ValueError, match="slice_maps holds"):
+        CaseView.from_case(case)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the browser chromium")

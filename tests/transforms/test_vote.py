@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from nephro_monai.structures import Box, SliceVote, Tumor
+from nephro_monai.metrics.verdict_calibration import pooled_log_odds
+from nephro_monai.structures import Box, Calibration, SliceVote, Tumor
 from nephro_monai.transforms import VoteMalignancyd
 from nephro_monai.transforms.vote import vote_patient, vote_tumor
 
@@ -112,3 +113,54 @@ def test_the_transform_reads_tumors_and_slices():
 def test_wrong_settings(wrong):
     with pytest.raises(ValueError, match=r"min_slices|one list"):
         VoteMalignancyd(**wrong)
+
+
+CAREFUL = Calibration(temperature=2.0, benign_below=0.3, malignant_from=0.6, sensitivity=0.9, patients=40)
+
+
+@pytest.mark.parametrize(
+    ("malignant", "verdict", "words"),
+    [
+        ([0.9, 0.9], "malignant", "Calibrated probability of malignant 0.75: malignant from 0.60."),
+        ([0.1, 0.1], "benign", "0.25: benign below 0.30."),
+        ([0.9, 0.1], "undetermined", "0.50: between 0.30 and 0.60, where no call is made."),
+        ([0.6, 0.6, 0.6], "undetermined", "0.55: between"),  # three votes for malignant are not enough
+        ([0.99], "undetermined", "Thin evidence"),
+        ([None], "undetermined", "Not classified"),
+    ],
+)
+def test_calibrated_limits_decide(malignant, verdict, words):
+    vote = vote_tumor(1, _slices(malignant), calibration=CAREFUL)
+    assert vote.verdict == verdict and words in vote.reason
+    log_odds = pooled_log_odds([p for p in malignant if p is not None])
+    expected = None if log_odds is None else CAREFUL.probability(log_odds)
+    assert vote.probability_malignant == expected
+
+
+def test_the_patient_is_as_probable_as_the_worst_tumor():
+    slices = [*_slices([0.1, 0.1], 1), *_slices([0.8, 0.9], 2)]
+    diagnosis = vote_patient([1, 2], slices, calibration=CAREFUL)
+    assert diagnosis.probability_malignant == max(t.probability_malignant for t in diagnosis.tumors)
+    assert diagnosis.verdict == "malignant" and diagnosis.calibration == CAREFUL
+    assert vote_patient([1], [], calibration=CAREFUL).calibration is None
+    assert vote_patient([], [], calibration=CAREFUL).probability_malignant is None
+
+
+def test_a_calibrated_third_class_does_not_speak_for_benign():
+    slices = [SliceVote(1, z, z, 3.0 * z, 5.0, (0.1, 0.4, 0.5), None) for z in range(2)]
+    assert vote_tumor(1, slices, min_slices=1, calibration=Calibration()).mean_probability_malignant == pytest.approx(
+        0.8
+    )
+
+
+def test_the_cascade_takes_a_calibration_by_its_json():
+    from nephro_monai.engine import cascade_parser
+    from nephro_monai.systems import SYSTEMS
+
+    entry = {"_target_": "nephro_monai.structures.Calibration", "temperature": 1.5, "benign_below": 0.2}
+    for system in (s for s in SYSTEMS.values() if "classification" in s.tasks):
+        parser = cascade_parser(configs=[system.configuration], overrides={"calibration": entry})
+        voters = [t for t in parser["inferer"]["transforms"] if t.get("calibration") == "@calibration"]
+        assert len(voters) == 1, system.name
+    transform = cascade_parser(overrides={"calibration": entry}).get_parsed_content("inferer#transforms#7")
+    assert transform.calibration == Calibration(1.5, 0.2, 0.5)

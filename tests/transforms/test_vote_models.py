@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nephro_monai.structures import Diagnosis, ModelVote, SliceVote
+from nephro_monai.structures import Calibration, Diagnosis, ModelVote, SliceVote
 from nephro_monai.transforms import VoteModelsd
 from nephro_monai.transforms.vote import vote_patient
 from nephro_monai.transforms.vote_models import vote_models
@@ -55,3 +55,14 @@ def test_the_transform() -> None:
     assert case["diagnosis"].verdict == "benign"
     with pytest.raises(ValueError, match="one diagnosis"):
         VoteModelsd(keys=("a", "b"))
+
+
+def test_calibrated_limits_decide_instead_of_the_majority() -> None:
+    calibration = Calibration(temperature=1.0, benign_below=0.3, malignant_from=0.7)
+    from_slices = vote_patient([1], SLICES)
+    found = vote_models(from_slices, _models(0.8, 0.8, 0.2), calibration)
+    assert found.verdict == "undetermined" and "between 0.30 and 0.70" in found.reason
+    assert found.probability_malignant == pytest.approx(1 / (1 + 4 ** (-1 / 3)))  # mean log-odds: log(4) / 3
+    assert found.calibration == calibration
+    assert vote_models(from_slices, _models(0.9, 0.9, 0.9), calibration).verdict == "malignant"
+    assert VoteModelsd(calibration=calibration).calibration == calibration

@@ -1,0 +1,98 @@
+"""Other weights for the networks that a configuration loads from bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from nephro_monai.engine.bundles import find_bundle, read_configs
+
+__all__ = ["BundleWeights", "existing_configs", "network_overrides", "weight_overrides"]
+
+_LOADER = "load_bundle_network"
+_NETWORK = "network_def"
+
+
+@dataclass(frozen=True)
+class BundleWeights:
+    """Weights of a bundle and what its network must look like for them.
+
+    Attributes:
+        path: Weight file, absolute.
+        configs: Configurations laid over the bundle's inference.json, such as "full_size.json".
+        overrides: New values by id of its inference.json.
+    """
+
+    path: Path
+    configs: tuple[str, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def weight_overrides(parser: ConfigParser, weights: Mapping[str, BundleWeights]) -> dict[str, Any]:
+    """Overrides that make a configuration load its bundles' networks with these weights.
+
+    Every entry of `load_bundle_network` whose bundle is listed gets the weights, wherever it is: the stages of a
+    cascade, the colorizer in a classifier's train.json.
+
+    Args:
+        parser: The configuration.
+        weights: By name of bundle; networks of other bundles keep theirs.
+
+    Returns:
+        New values by id, for `read_configs` and `TrainOptions`.
+    """
+    overrides: dict[str, Any] = {}
+    for key, entry in _loaders(parser.get(), ""):
+        chosen = weights.get(Path(str(_resolved(parser, entry.get("bundle")))).name)
+        if chosen is None:
+            continue
+        configs = _resolved(parser, entry.get("configs")) or ["inference.json"]
+        changed = {**entry, "weights": str(chosen.path), "configs": [*configs, *chosen.configs]}
+        if chosen.overrides:
+            changed["overrides"] = {**(_resolved(parser, entry.get("overrides")) or {}), **chosen.overrides}
+        overrides[key] = changed
+    return overrides
+
+
+def network_overrides(bundle: str | Path, configs: tuple[str, ...], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Those overrides of a training that change the network, so that inference builds the same one.
+
+    Args:
+        bundle: Name or path.
+        configs: Configurations laid over inference.json.
+        overrides: Of train.json, by id.
+    """
+    parser = read_configs(bundle, ("inference.json", *configs))
+    return {key: value for key, value in overrides.items() if key.partition("#")[0] == _NETWORK and key in parser}
+
+
+def existing_configs(bundle: str | Path, configs: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of some configurations that a bundle has; paths to files always are."""
+    folder = find_bundle(bundle) / "configs"
+    return tuple(name for name in configs if (folder / name).is_file() or Path(name).is_file())
+
+
+def _loaders(config: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Ids and entries of every call of `load_bundle_network`."""
+    if isinstance(config, dict):
+        if str(config.get("_target_", "")).rpartition(".")[2] == _LOADER:
+            yield key, config
+            return
+        items: Any = config.items()
+    elif isinstance(config, list):
+        items = enumerate(config)
+    else:
+        return
+    for name, value in items:
+        yield from _loaders(value, f"{key}#{name}" if key else str(name))
+
+
+def _resolved(parser: ConfigParser, value: Any) -> Any:
+    """What a plain reference such as "@image_bundle" stands for."""
+    while isinstance(value, str) and value.startswith("@") and value[1:] in parser:
+        value = parser[value[1:]]
+    return value
