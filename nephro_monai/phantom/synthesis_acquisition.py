@@ -38,7 +38,7 @@ def acquire_batch(image: torch.Tensor, spacing: Spacing, ranges: AcquisitionRang
         log_uniform((batch,), *ranges.thickness_mm),
         torch.full((batch,), spacing[2]),
     )
-    overlap = uniform((batch,), 0.0, 0.22)
+    overlap = uniform((batch,), *ranges.slice_overlap)
     average, back = slice_matrices(image.shape[3], thickness / spacing[2], overlap, torch.rand(batch))
     image = _along(image, average.to(device), 2)
     body = torch.where(image > _AIR_BELOW_HU, 1.0, _AIR_NOISE)

@@ -44,10 +44,12 @@ class AcquisitionRanges:
     """What the scanner does to ideal HU.
 
     Attributes:
-        blur_mm: Sigma of the in-plane blur.
+        blur_mm: Sigma of the in-plane blur. Not less than about a third of a voxel: tissue maps have hard edges, scans
+            brought to the working spacing by averaging have not.
         thickness_mm: Of the slices, drawn log-uniformly; slices thicker than the voxels are averaged, then interpolated
             back, as resampling a scan with thick slices does.
         thick_share: Of the patches whose slices are drawn from `thickness_mm`; the others have the voxels' own.
+        slice_overlap: Share of each neighboring slice that a slice sees; above 0 for the same reason.
         noise_hu: Standard deviation, drawn log-uniformly.
         noise_blur: Sigma of the noise's in-plane correlation in voxels; white below 0.3.
         band_passed_share: Of the patches whose noise lacks low frequencies, as sharp kernels make it.
@@ -57,9 +59,10 @@ class AcquisitionRanges:
         streak_hu: Their standard deviation, drawn log-uniformly.
     """
 
-    blur_mm: Range = (0.4, 1.6)
+    blur_mm: Range = (0.7, 1.7)
     thickness_mm: Range = (0.5, 5.0)
     thick_share: float = 0.6
+    slice_overlap: Range = (0.06, 0.22)
     noise_hu: Range = (3.0, 38.0)
     noise_blur: Range = (0.0, 0.95)
     band_passed_share: float = 0.35

@@ -20,8 +20,9 @@ from nephro_monai.phantom.tissues import PHASE_SHARES, PHASES, TISSUE_HU, draw_t
 
 NONE = MassRanges(mass_share=0.0, keep_share=1.0, cyst_share=0.0)
 CLEAN = AcquisitionRanges(
-    blur_mm=(0.01, 0.01), thick_share=0.0, noise_hu=(0.01, 0.01), gain=0.0, offset_hu=0.0, streak_share=0.0
-)
+    blur_mm=(0.01, 0.01), thick_share=0.0, slice_overlap=(0.0, 0.0), noise_hu=(0.01, 0.01), gain=0.0, offset_hu=0.0,
+    streak_share=0.0,
+)  # fmt: skip
 
 
 def anatomy(batch: int = 4, shape: tuple[int, int, int] = (40, 36, 28)) -> torch.Tensor:

@@ -12,8 +12,9 @@ from nephro_monai.phantom.synthesis_acquisition import _along, acquire_batch, ga
 
 SPACING = (2.0, 2.0, 3.0)
 CLEAN = AcquisitionRanges(
-    blur_mm=(0.01, 0.01), thick_share=0.0, noise_hu=(0.01, 0.01), gain=0.0, offset_hu=0.0, streak_share=0.0
-)
+    blur_mm=(0.01, 0.01), thick_share=0.0, slice_overlap=(0.0, 0.0), noise_hu=(0.01, 0.01), gain=0.0, offset_hu=0.0,
+    streak_share=0.0,
+)  # fmt: skip
 
 
 def volumes(batch: int = 3) -> torch.Tensor:
