@@ -94,8 +94,8 @@ def _crops_of_case(settings: CropSettings, case: dict[str, Any]) -> list[dict[st
         boxes += [empty] if empty is not None else []
     crops = []
     for box in boxes:
-        target = resampled_shape(box.shape, spacing, settings.spacing_mm)
-        crop = _pad(_most_common(tissues[box.slices], target)[None], settings.minimum_shape, 0)
+        nx, ny, nz = resampled_shape(box.shape, spacing, settings.spacing_mm)
+        crop = _pad(_most_common(tissues[box.slices], (nx, ny, nz))[None], settings.minimum_shape, 0)
         crops.append(_item(crop, table, case["case"], str(case.get("patient") or case["case"])))
     return crops
 

@@ -49,6 +49,8 @@ class CTSynthesis(nn.Module):
         settings: Bounds of what is drawn.
     """
 
+    label_of_tissue: torch.Tensor
+
     def __init__(self, settings: SynthesisSettings | None = None) -> None:
         super().__init__()
         self.settings = settings or SynthesisSettings()
@@ -85,6 +87,6 @@ class CTSynthesis(nn.Module):
             image = render(maps, hu, phases, spacing)
             looks = paint_tumors(image, maps, depth, hu, phases, spacing, masses.benign_share)
             image = acquire_batch(image, spacing, self.settings.acquisition)
-        label = self.label_of_tissue.to(maps.device)[maps.int()]  # type: ignore[operator] # a buffer is a tensor
+        label = self.label_of_tissue.to(maps.device)[maps.int()]
         names = tuple(PHASES[int(phase)] for phase in phases)
         return SynthesizedPatches(image[:, None], label[:, None], maps[:, None], names, tuple(looks))

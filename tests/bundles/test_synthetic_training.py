@@ -10,6 +10,7 @@ import torch
 from nephro_monai.data import CropSettings, cut_tissue_crops, list_training_cases, save_tissue_crops
 from nephro_monai.engine.bundles import read_configs
 from nephro_monai.engine.train import TrainOptions, train_bundle
+from nephro_monai.phantom import SynthesisSettings
 
 BUNDLE = "kidney_tumor_ct_segmentation_vnet"
 TINY = {
@@ -42,6 +43,17 @@ def test_batches_are_made_of_tissues(anatomies):
     assert set(batch["label"].unique().tolist()) <= {0, 1, 2}
     first, again = (parser.get_parsed_content("validate#dataset")[0] for _ in range(2))
     assert torch.equal(first["image"], again["image"]) and first["image"].abs().max() <= 1
+
+
+def test_the_numbers_are_the_documented_ones():
+    parser = read_configs(BUNDLE, ("train.json", "synthetic.json"), {"synthesis_settings#masses#mass_share": 0.8})
+    settings, defaults = parser.get_parsed_content("synthesis_settings"), SynthesisSettings()
+    assert settings.masses.mass_share == 0.8 and settings.spacing_mm == defaults.spacing_mm
+    for made, known in ((settings.masses, defaults.masses), (settings.acquisition, defaults.acquisition)):
+        for name, value in vars(known).items():
+            if name != "mass_share":
+                given = getattr(made, name)
+                assert (tuple(given) if isinstance(given, list) else given) == value, name
 
 
 @pytest.mark.slow
