@@ -15,6 +15,12 @@ from nephro_monai.data.slice_sequences import patient_sequences, slice_features
 from nephro_monai.data.slice_statistics import SliceStatistics, compute_slice_statistics
 from nephro_monai.data.splits import Split, split_cases, stratified_fold
 from nephro_monai.data.subtypes import SUBTYPE_IS_MALIGNANT, malignancy_of_subtype
+from nephro_monai.data.tissue_crops import (
+    cut_tissue_crops,
+    load_tissue_crops,
+    save_tissue_crops,
+    tissue_crops_of_folder,
+)
 from nephro_monai.data.tissue_slices import TissueSliceSettings, cut_tissue_slices, tissue_fractions
 from nephro_monai.data.tumor_slices import balanced_class_weights, cut_tumor_slices
 
@@ -38,19 +44,23 @@ __all__ = [
     "cut_kidney_crops",
     "cut_kidney_slices",
     "cut_segmentation_slices",
+    "cut_tissue_crops",
     "cut_tissue_slices",
     "cut_tumor_slices",
     "list_training_cases",
     "listed_split",
+    "load_tissue_crops",
     "malignancy_of_subtype",
     "named_split",
     "oversampled",
     "patient_sequences",
     "plan_folds",
     "read_fold_plan",
+    "save_tissue_crops",
     "slice_features",
     "split_cases",
     "stratified_fold",
+    "tissue_crops_of_folder",
     "tissue_fractions",
     "with_folds",
 ]

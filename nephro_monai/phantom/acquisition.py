@@ -9,11 +9,11 @@ from scipy import ndimage
 from nephro_monai.phantom.canvas import Canvas, Grid
 from nephro_monai.phantom.tissues import TISSUE_HU, Phase, Tissue
 
-__all__ = ["acquire", "render_hu"]
+__all__ = ["TEXTURE_HU", "acquire", "render_hu"]
 
 Floats = NDArray[np.float32]
 
-_TEXTURE: dict[Tissue, tuple[float, float]] = {
+TEXTURE_HU: dict[Tissue, tuple[float, float]] = {
     Tissue.MUSCLE: (3, 9), Tissue.LIVER: (1, 6), Tissue.SPLEEN: (1, 6), Tissue.PANCREAS: (4, 14),
     Tissue.KIDNEY_CORTEX: (2, 12), Tissue.KIDNEY_MEDULLA: (2, 10), Tissue.VISCERAL_FAT: (2, 8),
     Tissue.SUBCUTANEOUS_FAT: (2, 7), Tissue.TRABECULAR_BONE: (15, 50), Tissue.CORTICAL_BONE: (20, 120),
@@ -30,7 +30,7 @@ def render_hu(canvas: Canvas, hu: dict[Tissue, float], phase: Phase) -> Floats:
     mean, texture = np.zeros(256, np.float32), np.zeros(256, np.float32)
     for tissue in TISSUE_HU:
         mean[tissue] = hu[tissue]
-    for tissue, (low, high) in _TEXTURE.items():
+    for tissue, (low, high) in TEXTURE_HU.items():
         texture[tissue] = rng.uniform(low, high)
     image = mean[canvas.tissue]
     image += texture[canvas.tissue] * canvas.ripple

@@ -1,0 +1,165 @@
+"""`RandSynthesizeCTd`: a label map becomes a CT on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, RandomizableTransform
+from torch.nn import functional
+
+from nephro_monai.constants import KIDNEY, LABEL_NAMES, TUMOR
+from nephro_monai.phantom.synthesis import CTSynthesis
+from nephro_monai.phantom.synthesis_fields import Spacing, smooth_fields, uniform
+from nephro_monai.phantom.synthesis_settings import SynthesisSettings
+from nephro_monai.phantom.tissues import Tissue
+
+__all__ = ["RandSynthesizeCTd", "surroundings_of_labels"]
+
+_AROUND: Final = (
+    Tissue.LIVER, Tissue.SPLEEN, Tissue.PANCREAS, Tissue.MUSCLE, Tissue.BOWEL_WALL, Tissue.BOWEL_FLUID,
+    Tissue.BOWEL_FOOD, Tissue.BOWEL_GAS, Tissue.FECES, Tissue.STOMACH_CONTENT, Tissue.VENA_CAVA, Tissue.AORTA,
+    Tissue.TRABECULAR_BONE,
+)  # fmt: skip
+"""What may lie around a kidney of which only the outline is known."""
+_REGIONS = 6
+
+
+class RandSynthesizeCTd(RandomizableTransform, MapTransform):
+    """Turns a map of tissues, or of KiTS19's labels, into a random CT with its label map.
+
+    What is drawn is `CTSynthesis`'s: tumors and cysts put in, contrast phase, correlated HU, texture, scanner. With
+    `set_random_state` (or in `ReproducibleDataset`) the same state gives the same CT; torch's own generators are left
+    as they were.
+
+    Args:
+        keys: Key of the map, (1, X, Y, Z) integers in R-A-S axes; one key. Kept in the dictionary.
+        kind: "tissues" (ids of `Tissue`, as `nephro phantom --tissues` writes) or "labels" (0 background, 1 kidney,
+            2 tumor; `surroundings_of_labels` makes up the rest).
+        image_key: Gets the CT, float32 HU (1, X, Y, Z).
+        label_key: Gets the labels, uint8 (1, X, Y, Z) with 0/1/2, tumors that were put in included.
+        settings: Bounds of what is drawn. The spacing of a `MetaTensor` replaces `settings.spacing_mm`.
+        prob: How often; otherwise the dictionary stays as it is.
+        allow_missing_keys: Whether dictionaries without the key pass unchanged.
+
+    Raises:
+        ValueError: If several keys or an unknown kind are given.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        kind: Literal["tissues", "labels"] = "tissues",
+        image_key: str = "image",
+        label_key: str = "label",
+        settings: SynthesisSettings | None = None,
+        prob: float = 1.0,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        RandomizableTransform.__init__(self, prob)
+        if len(self.keys) != 1:
+            raise ValueError(f"RandSynthesizeCTd makes one CT of one map; give one key, got {list(self.keys)}.")
+        if kind not in ("tissues", "labels"):
+            raise ValueError(f"kind must be 'tissues' or 'labels', got {kind!r}.")
+        self.kind = kind
+        self.image_key = image_key
+        self.label_key = label_key
+        self.settings = settings or SynthesisSettings()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """The dictionary with a CT and its labels."""
+        result = dict(data)
+        self.randomize(None)
+        seed = int(self.R.randint(2**31 - 1))
+        if not self._do_transform:
+            return result
+        for key in self.key_iterator(result):
+            given = result[key]
+            hu, label = self._made(torch.as_tensor(np.asarray(given) if isinstance(given, list) else given), seed)
+            if isinstance(given, MetaTensor):
+                hu, label = (MetaTensor(made, meta=dict(given.meta)) for made in (hu, label))
+            result[self.image_key], result[self.label_key] = hu, label
+        return result
+
+    def _made(self, given: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if given.ndim != 4 or given.shape[0] != 1:
+            raise ValueError(f"RandSynthesizeCTd takes a map (1, X, Y, Z), got {tuple(given.shape)}.")
+        settings = self.settings
+        if isinstance(given, MetaTensor):
+            x, y, z = (float(s) for s in given.pixdim[:3])
+            settings = replace(settings, spacing_mm=(x, y, z))
+            given = given.as_tensor()
+        maps = given[None].to(torch.uint8)
+        if not torch.equal(maps, given[None]):
+            raise ValueError("A map holds whole numbers 0..255; this one holds others.")
+        devices = [maps.device] if maps.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            if self.kind == "labels":
+                maps = surroundings_of_labels(maps[:, 0], settings.spacing_mm)[:, None]
+            hu, label = CTSynthesis(settings).to(maps.device)(maps)
+        return hu[0], label[0]
+
+
+def surroundings_of_labels(labels: torch.Tensor, spacing: Spacing) -> torch.Tensor:
+    """Makes up tissues for maps that name only kidneys and tumors.
+
+    Kidneys get a cortex of 4-9 mm and septa between pyramids, then up to 14 mm of fat around them. The rest is parted
+    by smooth random fields among fat and six of liver, spleen, pancreas, muscle, bowel, vessels and bone: no anatomy,
+    but HU and borders as a kidney may meet (Billot et al., SynthSeg, 2021). Maps with real surroundings teach more.
+
+    Args:
+        labels: (B, X, Y, Z) uint8 with 0 background, 1 kidney, 2 tumor.
+        spacing: Of the voxels in mm.
+
+    Returns:
+        (B, X, Y, Z) uint8 of `Tissue` ids.
+
+    Raises:
+        ValueError: If other labels occur.
+    """
+    highest = int(labels.max()) if labels.numel() else 0
+    if highest > max(LABEL_NAMES):
+        raise ValueError(
+            f"Labels are 0 background, 1 kidney, 2 tumor; this map holds {highest}. Map others to these, or give a map "
+            "of tissues with kind 'tissues'."
+        )
+    device, shape = labels.device, labels.shape[1:]
+    made = []
+    for label in labels:
+        scale = float(uniform((), 25, 70))
+        fields = smooth_fields(_REGIONS + 1, shape, spacing, scale, device)
+        fields[0] += float(uniform((), 0, 1.2))
+        chosen = torch.randperm(len(_AROUND))[:_REGIONS]
+        ids = torch.tensor([Tissue.VISCERAL_FAT, *(_AROUND[i] for i in chosen)], dtype=torch.uint8)
+        tissues = ids.to(device)[fields.argmax(0)]
+        organ = label > 0
+        tissues[_share_around(organ, float(uniform((), 2, 14)), spacing) > float(uniform((), 0.03, 0.2))] = (
+            Tissue.VISCERAL_FAT
+        )
+        septum = smooth_fields(1, shape, spacing, float(uniform((), 13, 20)), device)[0]
+        shell = _share_around(organ, float(uniform((), 4, 9)), spacing) < 0.97
+        cortex = shell | (septum > float(uniform((), -0.1, 0.8)))
+        kidney = label == KIDNEY
+        tissues[kidney] = Tissue.KIDNEY_MEDULLA
+        tissues[kidney & cortex] = Tissue.KIDNEY_CORTEX
+        tissues[label == TUMOR] = Tissue.TUMOR_SOLID
+        made.append(tissues)
+    return torch.stack(made)
+
+
+def _share_around(mask: torch.Tensor, reach_mm: float, spacing: Spacing) -> torch.Tensor:
+    """Share of a mask in the box of `reach_mm` to every side of each voxel."""
+    reach = [max(1, round(reach_mm / s)) for s in spacing]
+    share = mask[None, None].float()
+    for axis, r in enumerate(reach):
+        kernel, pads = [1, 1, 1], [0, 0, 0]
+        kernel[axis], pads[axis] = 2 * r + 1, r
+        share = functional.avg_pool3d(share, kernel, stride=1, padding=pads)
+    return share[0, 0]
