@@ -63,11 +63,12 @@ evaluate-phantom: $(STAMP) ## the README's figures: 20 synthetic cases around la
 	done
 	$(BIN)/nephro systems-table out/evaluate-phantom $(SYSTEMS:%=--system %)
 
-# Bundles trained on whole scans, and on the surroundings of tumors.
+# What each network is trained on: whole scans, the surroundings of kidneys, and two sets of surroundings of tumors.
 ON_SCANS := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet
-ON_TUMORS := ct_colorization_cic renal_tumor_ct_classification_densenet
+ON_TUMORS := ct_colorization_cic
+ON_PATIENTS := renal_tumor_ct_classification_densenet renal_tumor_ct_classification_inception renal_tumor_ct_patient_classification
 
-weights: $(STAMP) ## make the weights that ship once more (hours; DEVICE=cuda where there is one)
+weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE=cuda where there is one)
 	@test -d "$(KITS19)" || { echo "No label maps in $(KITS19): KITS19=DIR names the folder with KiTS19's case_*/segmentation.nii.gz."; exit 2; }
 	labels=(--labels "$(KITS19)" --exclude-cases $(HELD_OUT) --tissues --workers $(WORKERS)); \
 	procedural=(--tissues --workers $(WORKERS)); \
@@ -75,14 +76,23 @@ weights: $(STAMP) ## make the weights that ship once more (hours; DEVICE=cuda wh
 	$(BIN)/nephro phantom --out runs/scans --cases 240 --seed 11 --shape 96 256 256 "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/scans --cases 140 --seed 12 --first-index 240 --shape 96 256 256 "$${procedural[@]}"; \
 	$(BIN)/nephro phantom --out runs/scans --cases 140 --seed 13 --first-index 380 --shape 96 256 256 "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/kidneys --cases 300 --seed 141 --first-index 10000 --field-of-view kidneys "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/tumors --cases 480 --seed 31 "$${tumors[@]}" "$${labels[@]}"; \
-	$(BIN)/nephro phantom --out runs/tumors --cases 240 --seed 32 --first-index 480 "$${tumors[@]}" "$${procedural[@]}"
-	for bundle in $(ON_SCANS) $(ON_TUMORS); do \
-	  data=runs/scans; case " $(ON_TUMORS) " in *" $$bundle "*) data=runs/tumors;; esac; \
-	  resume=(); if [ -f "runs/$$bundle/checkpoints/last.ckpt" ]; then resume=(--resume); fi; \
-	  $(BIN)/nephro train "$$bundle" --data "$$data" --out "runs/$$bundle" --device $(DEVICE) $${resume[@]+"$${resume[@]}"}; \
-	  $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; \
-	done
+	$(BIN)/nephro phantom --out runs/tumors --cases 240 --seed 32 --first-index 480 "$${tumors[@]}" "$${procedural[@]}"; \
+	$(BIN)/nephro phantom --out runs/patients --cases 632 --seed 131 "$${tumors[@]}" "$${labels[@]}"
+	train() { out="$$1" bundle="$$2" data="$$3"; shift 3; \
+	  resume=(); if [ -f "runs/$$out/checkpoints/last.ckpt" ]; then resume=(--resume); fi; \
+	  $(BIN)/nephro train "$$bundle" --data "runs/$$data" --out "runs/$$out" --device $(DEVICE) "$$@" $${resume[@]+"$${resume[@]}"}; \
+	}; \
+	for bundle in $(ON_SCANS); do train "$$bundle" "$$bundle" scans; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
+	for bundle in $(ON_TUMORS); do train "$$bundle" "$$bundle" tumors; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
+	for bundle in $(ON_PATIENTS); do train "$$bundle" "$$bundle" patients; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
+	vnet=kidney_tumor_ct_segmentation_vnet; \
+	train vnet_kidneys $$vnet kidneys --set initial_weights="$(CURDIR)/runs/$$vnet/model.pt" --set learning_rate=0.0012 --set epochs=VNETEPOCHS; \
+	$(BIN)/nephro install-weights runs/vnet_kidneys $$vnet; \
+	gru=renal_tumor_ct_patient_classification; \
+	train patient_gru $$gru patients --config gru.json; \
+	$(BIN)/nephro install-weights runs/patient_gru $$gru --name gru.pt
 
 constraints: $(STAMP) ## resolve the newest versions into constraints.txt (for Python 3.11 and newer)
 	echo uv | PATH="$(BIN):$$PATH" uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --all-extras --strip-extras --no-annotate --no-header --no-emit-index-url pyproject.toml - | sed 's/ ;.*//' > constraints.new

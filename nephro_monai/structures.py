@@ -54,6 +54,11 @@ class Box:
         """Index of the box in an (X, Y, Z) array."""
         return slice(self.xmin, self.xmax), slice(self.ymin, self.ymax), slice(self.zmin, self.zmax)
 
+    def relative_to(self, outer: Box) -> Box:
+        """This box in the voxels of a box around it."""
+        x, y, z = outer.xmin, outer.ymin, outer.zmin
+        return Box(self.xmin - x, self.ymin - y, self.zmin - z, self.xmax - x, self.ymax - y, self.zmax - z)
+
     def expanded(self, margin_voxels: tuple[int, int, int], shape: tuple[int, int, int]) -> Box:
         """This box with a margin on both sides, cut to a volume of `shape`."""
         mx, my, mz = margin_voxels

@@ -56,13 +56,13 @@ def cut_every_case(
         cut: Gives the crops of one case.
         cases: From `list_training_cases`.
         what: Named in the progress bar and in the error.
-        workers: Threads; None for one per core, but at least two and at most 16.
+        workers: Threads; None for one per core, but at least two and at most eight.
         progress: Show a progress bar.
 
     Raises:
         TrainingDataError: If there are cases but none gave a crop.
     """
-    workers = min(16, max(2, os.cpu_count() or 1)) if workers is None else max(1, workers)
+    workers = min(8, max(2, os.cpu_count() or 1)) if workers is None else max(1, workers)
     with ThreadPoolExecutor(workers) as pool:
         done = pool.map(cut, cases)
         crops = [crop for some in tqdm(done, f"cutting {what}", len(cases), disable=not progress) for crop in some]

@@ -82,7 +82,7 @@ def cut_kidney_slices(
     Args:
         cases: From `list_training_cases`, with `image`, `label` and `malignant`.
         settings: How to cut.
-        workers: Threads that read and cut; None for one per core (2 to 16).
+        workers: Threads that read and cut; None for one per core (2 to 8).
         progress: Show a progress bar.
 
     Returns:

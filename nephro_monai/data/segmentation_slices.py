@@ -78,7 +78,7 @@ def cut_segmentation_slices(
         cases: From `list_training_cases`, with `image` and `label` paths. Split them by patient first (`split_cases`):
             all slices of a case come out together.
         settings: What to cut.
-        workers: Threads that read and resample; None for one per core (2 to 16).
+        workers: Threads that read and resample; None for one per core (2 to 8).
         progress: Show a progress bar.
 
     Returns:

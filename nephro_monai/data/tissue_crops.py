@@ -60,7 +60,7 @@ def cut_tissue_crops(
     Args:
         cases: From `list_training_cases`, with `label` and `tissues` paths.
         settings: How to cut.
-        workers: Threads that read and resample; None for one per core (2 to 16).
+        workers: Threads that read and resample; None for one per core (2 to 8).
         progress: Show a progress bar.
 
     Returns:

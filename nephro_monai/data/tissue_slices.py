@@ -52,7 +52,7 @@ def cut_tissue_slices(
     Args:
         cases: From `list_training_cases`, with `image`, `label` and `tissues` paths.
         settings: How to cut.
-        workers: Threads that read and cut; None for one per core (2 to 16).
+        workers: Threads that read and cut; None for one per core (2 to 8).
         progress: Show a progress bar.
 
     Returns:

@@ -40,7 +40,7 @@ def cut_tumor_slices(
     Args:
         cases: From `list_training_cases`, with `image`, `label` and `malignant`. Cases without a tumor give none.
         settings: How to cut.
-        workers: Threads that read and cut; None for one per core (2 to 16).
+        workers: Threads that read and cut; None for one per core (2 to 8).
         progress: Show a progress bar.
         need_malignancy: Refuse tumors of unknown malignancy; otherwise their `label` is -1.
         choice: "all" slices that the settings choose and the patient's largest one, or only the "largest".

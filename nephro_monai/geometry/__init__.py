@@ -21,7 +21,7 @@ from nephro_monai.geometry.measurements import (
     shape_statistics,
     spacing_mm,
 )
-from nephro_monai.geometry.resampling import resample_to_shape, resampled_shape
+from nephro_monai.geometry.resampling import resample_to_shape, resampled_shape, resampled_slices
 from nephro_monai.geometry.tumor_slices import (
     TumorCropSettings,
     TumorSlice,
@@ -51,6 +51,7 @@ __all__ = [
     "measure_tumors",
     "resample_to_shape",
     "resampled_shape",
+    "resampled_slices",
     "sample_axial_crops",
     "sample_axial_stack",
     "select_tumor_slices",

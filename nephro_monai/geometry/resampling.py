@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-__all__ = ["resample_to_shape", "resampled_shape"]
+__all__ = ["resample_to_shape", "resampled_shape", "resampled_slices"]
 
 _MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -17,6 +17,14 @@ def resampled_shape(
 ) -> tuple[int, ...]:
     """Shape that covers the same extent in mm at another spacing, at least one voxel along each axis."""
     return tuple(max(1, round(n * s / t)) for n, s, t in zip(shape, spacing_mm, target_spacing_mm, strict=True))
+
+
+def resampled_slices(part: Sequence[slice], shape: Sequence[int], target_shape: Sequence[int]) -> tuple[slice, ...]:
+    """The smallest part of a resampled volume that covers a part of the volume, at least one voxel along each axis."""
+    return tuple(
+        slice(own.start * new // old, max(own.start * new // old + 1, -(-own.stop * new // old)))
+        for own, old, new in zip(part, shape, target_shape, strict=True)
+    )
 
 
 def resample_to_shape(volume: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

@@ -178,7 +178,7 @@ def _field_of_view(
 def _close_field_of_view(
     what: FieldOfView, shapes: Shapes, fov_mm: float, rng: np.random.Generator
 ) -> tuple[Grid, NDArray[np.float64]]:
-    """As `_field_of_view`, of the surroundings of the tumors or of the kidneys (and where no tumor could be placed)."""
+    """As `_field_of_view`, of the surroundings of the tumors or kidneys (kidneys where no tumor could be placed)."""
     tumors = what == "tumors" and bool((shapes.tumor < 0).any())
     shown = shapes.tumor < 0 if tumors else shapes.kidney < 0
     margin, least = (np.array([10.0, 25.0, 25.0]), np.array([0.0, 75.0, 75.0])) if tumors else (45.0, 0.0)

@@ -16,8 +16,9 @@ from scipy import ndimage
 from torch import nn
 
 from nephro_monai.constants import HU_RANGE, KIDNEY, SEGMENTATION_WINDOW_HU, TUMOR
-from nephro_monai.geometry import largest_components, resample_to_shape, resampled_shape, spacing_mm, window_to_unit
+from nephro_monai.geometry import largest_components, spacing_mm, window_to_unit
 from nephro_monai.geometry.components import find_components
+from nephro_monai.geometry.resampling import resample_to_shape, resampled_shape, resampled_slices
 from nephro_monai.networks.autocast import autocast
 from nephro_monai.structures import Box
 
@@ -36,6 +37,8 @@ class SegmentSettings:
         roi_size: Windows of the network; the patch size of the training, since zero padding at the borders of the
             deepest stages is part of what the network has learned.
         overlap: Of neighboring windows, as a share.
+        context_mm: Seen around each box, as the training crops have it: a kidney that fills its box up to air-padded
+            borders is one that the network has never met.
         batch_size: Windows per pass.
         smallest_kidney_ml: A region below this is no kidney.
         smallest_tumor_ml: A piece of tumor below this (0.5 ml is a sphere of 10 mm) becomes kidney; 0 keeps all.
@@ -49,6 +52,7 @@ class SegmentSettings:
     window_hu: tuple[float, float] = SEGMENTATION_WINDOW_HU
     roi_size: tuple[int, int, int] = (48, 48, 32)
     overlap: float = 0.5
+    context_mm: float = 10.0
     batch_size: int = 2
     smallest_kidney_ml: float = 2.0
     smallest_tumor_ml: float = 0.5
@@ -59,10 +63,10 @@ class SegmentSettings:
 class SegmentKidneyTumord(MapTransform):
     """Segments each kidney box and merges all boxes into one label map.
 
-    Of each box only the largest connected region of kidney and tumor is kept (two where the box is the whole body,
-    because the localizer found nothing). A region that reaches into the other kidney, such as a horseshoe kidney, is
-    one region and stays whole. Where boxes overlap, a voxel is tumor if either box says so, else kidney if either
-    says so.
+    The network also sees some context around each box. Of each box only the connected region of kidney and tumor with
+    most voxels inside the box is kept (two where the box is the whole body, because the localizer found nothing). A
+    region that reaches into the other kidney, such as a horseshoe kidney, is one region and stays whole. Where boxes
+    overlap, a voxel is tumor if either box says so, else kidney if either says so.
 
     Reads `kidneys` (list of `Box`) and, where present, `localization["fallback"]`. Adds:
         segmentation: uint8 MetaTensor (1, X, Y, Z) on the image's grid: 0 background, 1 kidney, 2 tumor; all 0 if
@@ -161,6 +165,7 @@ def segment_box(
     settings: SegmentSettings,
     device: torch.device,
     regions: int = 1,
+    core: Box | None = None,
 ) -> torch.Tensor:
     """Label map of one box at its own spacing.
 
@@ -172,7 +177,8 @@ def segment_box(
         network: Logits (B, 3, *roi_size) for (B, 1, *roi_size) in -1..1.
         settings: See `SegmentSettings`.
         device: Where the network runs.
-        regions: How many connected regions are kept, the largest.
+        regions: How many connected regions are kept: those with most voxels inside `core`.
+        core: Part of `hu` where the kidney is expected; None for all of it.
 
     Returns:
         uint8 (X, Y, Z) on the CPU.
@@ -191,7 +197,8 @@ def segment_box(
     offsets = torch.tensor(settings.loss_weights, device=windowed.device).log()
     probabilities = torch.softmax(inferer(windowed, logits)[0] - offsets[:, None, None, None], dim=0)
     smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(settings.spacing_mm))
-    if not _keep_regions(probabilities, regions, smallest):
+    part = resampled_slices(core.slices, hu.shape, working) if core else None
+    if not _keep_regions(probabilities, regions, smallest, part):
         return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
     label_map = _argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
     label_map *= torch.from_numpy(largest_components(label_map.numpy(), regions))
@@ -220,9 +227,11 @@ def _segment_boxes(
     hu = image.as_tensor()[0]
     voxel_mm = spacing_mm(image.affine.numpy())
     label_map = torch.zeros(tuple(hu.shape), dtype=torch.uint8)
+    x, y, z = (round(settings.context_mm / spacing) for spacing in voxel_mm)
     for box in boxes:
-        found = segment_box(hu[box.slices], voxel_mm, network, settings, device, regions)
-        torch.maximum(label_map[box.slices], found, out=label_map[box.slices])
+        seen = box.expanded((x, y, z), (hu.shape[0], hu.shape[1], hu.shape[2]))
+        found = segment_box(hu[seen.slices], voxel_mm, network, settings, device, regions, box.relative_to(seen))
+        torch.maximum(label_map[seen.slices], found, out=label_map[seen.slices])
     return label_map
 
 
@@ -233,20 +242,29 @@ def _prepared(network: Callable[..., torch.Tensor], device: torch.device) -> Cal
     return network.eval().to(device).to(memory_format=torch.channels_last_3d)
 
 
-def _keep_regions(probabilities: torch.Tensor, regions: int, smallest_voxels: float) -> bool:
-    """Makes everything background, in place, but the largest connected regions; False if there is none.
+def _keep_regions(
+    probabilities: torch.Tensor, regions: int, smallest_voxels: float, core: tuple[slice, ...] | None = None
+) -> bool:
+    """Makes everything background, in place, but the connected regions that fill most of `core`; False without any.
 
     Args:
         probabilities: (3, X, Y, Z) at the working spacing.
         regions: How many are kept.
         smallest_voxels: Smaller ones are not.
+        core: Where regions are counted; None for everywhere.
     """
     foreground = (probabilities.argmax(0) > 0).cpu().numpy()
     components = find_components(foreground, min_voxels=smallest_voxels)
     if components is None:
         return False
-    kept = np.zeros(foreground.shape, dtype=bool)
-    kept[components.box.slices] = (components.labels > 0) & (components.labels <= regions)
+    labels = np.zeros(foreground.shape, dtype=np.int32)
+    labels[components.box.slices] = components.labels
+    inside = np.bincount(labels[core or ...].ravel(), minlength=len(components.sizes) + 1)
+    inside[0] = 0
+    chosen = [index for index in np.argsort(-inside, kind="stable")[:regions] if inside[index]]
+    if not chosen:
+        return False
+    kept = np.isin(labels, chosen)
     # One voxel more, since interpolation may move the border that far.
     near = torch.from_numpy(ndimage.binary_dilation(kept, np.ones((3, 3, 3)))).to(probabilities.device)
     probabilities *= near

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from nephro_monai.geometry import resample_to_shape, resampled_shape
+from nephro_monai.geometry import resample_to_shape, resampled_shape, resampled_slices
 
 
 def test_the_same_extent_at_another_spacing():
@@ -51,3 +51,9 @@ def test_means_and_types_stay():
 def test_a_wrong_number_of_axes_is_refused():
     with pytest.raises(ValueError, match="does not fit"):
         resample_to_shape(torch.zeros(1, 1, 4, 4), (2, 2, 2))
+
+
+def test_resampled_slices_cover_the_part() -> None:
+    assert resampled_slices((slice(2, 6), slice(0, 1)), (8, 8), (4, 2)) == (slice(1, 3), slice(0, 1))
+    assert resampled_slices((slice(3, 5),), (8,), (16,)) == (slice(6, 10),)
+    assert resampled_slices((slice(7, 8),), (8,), (3,)) == (slice(2, 3),)
