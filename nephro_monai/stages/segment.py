@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,8 +38,6 @@ class SegmentSettings:
         roi_size: Windows of the network; the patch size of the training, since zero padding at the borders of the
             deepest stages is part of what the network has learned.
         overlap: Of neighboring windows, as a share.
-        context_mm: Seen around each box, as the training crops have it: a kidney that fills its box up to air-padded
-            borders is one that the network has never met.
         batch_size: Windows per pass.
         smallest_kidney_ml: A region below this is no kidney.
         smallest_tumor_ml: A piece of tumor below this (0.5 ml is a sphere of 10 mm) becomes kidney; 0 keeps all.
@@ -52,7 +51,6 @@ class SegmentSettings:
     window_hu: tuple[float, float] = SEGMENTATION_WINDOW_HU
     roi_size: tuple[int, int, int] = (48, 48, 32)
     overlap: float = 0.5
-    context_mm: float = 10.0
     batch_size: int = 2
     smallest_kidney_ml: float = 2.0
     smallest_tumor_ml: float = 0.5
@@ -63,8 +61,8 @@ class SegmentSettings:
 class SegmentKidneyTumord(MapTransform):
     """Segments each kidney box and merges all boxes into one label map.
 
-    The network also sees some context around each box. Of each box only the connected region of kidney and tumor with
-    most voxels inside the box is kept (two where the box is the whole body, because the localizer found nothing). A
+    The network also sees what is around a box that is smaller than its window. Of each box only the largest connected
+    region of kidney and tumor is kept (two where the box is the whole body, because the localizer found nothing). A
     region that reaches into the other kidney, such as a horseshoe kidney, is one region and stays whole. Where boxes
     overlap, a voxel is tumor if either box says so, else kidney if either says so.
 
@@ -177,8 +175,8 @@ def segment_box(
         network: Logits (B, 3, *roi_size) for (B, 1, *roi_size) in -1..1.
         settings: See `SegmentSettings`.
         device: Where the network runs.
-        regions: How many connected regions are kept: those with most voxels inside `core`.
-        core: Part of `hu` where the kidney is expected; None for all of it.
+        regions: How many connected regions are kept, the largest.
+        core: Part of `hu` that is segmented, what is around it is seen only; None for all of it.
 
     Returns:
         uint8 (X, Y, Z) on the CPU.
@@ -197,8 +195,12 @@ def segment_box(
     offsets = torch.tensor(settings.loss_weights, device=windowed.device).log()
     probabilities = torch.softmax(inferer(windowed, logits)[0] - offsets[:, None, None, None], dim=0)
     smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(settings.spacing_mm))
-    part = resampled_slices(core.slices, hu.shape, working) if core else None
-    if not _keep_regions(probabilities, regions, smallest, part):
+    if core is not None:
+        around = torch.ones(probabilities.shape[1:], dtype=torch.bool, device=probabilities.device)
+        around[resampled_slices(core.slices, hu.shape, working)] = False
+        probabilities *= ~around
+        probabilities[0] += around
+    if not _keep_regions(probabilities, regions, smallest):
         return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
     label_map = _argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
     label_map *= torch.from_numpy(largest_components(label_map.numpy(), regions))
@@ -227,8 +229,11 @@ def _segment_boxes(
     hu = image.as_tensor()[0]
     voxel_mm = spacing_mm(image.affine.numpy())
     label_map = torch.zeros(tuple(hu.shape), dtype=torch.uint8)
-    x, y, z = (round(settings.context_mm / spacing) for spacing in voxel_mm)
+    windows = zip(settings.roi_size, settings.spacing_mm, voxel_mm, strict=True)
+    least = [math.ceil(n * spacing / own) + 1 for n, spacing, own in windows]
     for box in boxes:
+        # Fills the network's window: a kidney between borders padded with air is one that training never showed.
+        x, y, z = (max(0, -((extent - wanted) // 2)) for extent, wanted in zip(box.shape, least, strict=True))
         seen = box.expanded((x, y, z), (hu.shape[0], hu.shape[1], hu.shape[2]))
         found = segment_box(hu[seen.slices], voxel_mm, network, settings, device, regions, box.relative_to(seen))
         torch.maximum(label_map[seen.slices], found, out=label_map[seen.slices])
@@ -242,29 +247,20 @@ def _prepared(network: Callable[..., torch.Tensor], device: torch.device) -> Cal
     return network.eval().to(device).to(memory_format=torch.channels_last_3d)
 
 
-def _keep_regions(
-    probabilities: torch.Tensor, regions: int, smallest_voxels: float, core: tuple[slice, ...] | None = None
-) -> bool:
-    """Makes everything background, in place, but the connected regions that fill most of `core`; False without any.
+def _keep_regions(probabilities: torch.Tensor, regions: int, smallest_voxels: float) -> bool:
+    """Makes everything background, in place, but the largest connected regions; False if there is none.
 
     Args:
         probabilities: (3, X, Y, Z) at the working spacing.
         regions: How many are kept.
         smallest_voxels: Smaller ones are not.
-        core: Where regions are counted; None for everywhere.
     """
     foreground = (probabilities.argmax(0) > 0).cpu().numpy()
     components = find_components(foreground, min_voxels=smallest_voxels)
     if components is None:
         return False
-    labels = np.zeros(foreground.shape, dtype=np.int32)
-    labels[components.box.slices] = components.labels
-    inside = np.bincount(labels[core or ...].ravel(), minlength=len(components.sizes) + 1)
-    inside[0] = 0
-    chosen = [index for index in np.argsort(-inside, kind="stable")[:regions] if inside[index]]
-    if not chosen:
-        return False
-    kept = np.isin(labels, chosen)
+    kept = np.zeros(foreground.shape, dtype=bool)
+    kept[components.box.slices] = (components.labels > 0) & (components.labels <= regions)
     # One voxel more, since interpolation may move the border that far.
     near = torch.from_numpy(ndimage.binary_dilation(kept, np.ones((3, 3, 3)))).to(probabilities.device)
     probabilities *= near
