@@ -14,6 +14,7 @@ from nephro_monai.engine.environment import git_revision, hardware, resolve_devi
 from nephro_monai.evaluation.bootstrap import LEVEL, RESAMPLES
 from nephro_monai.evaluation.cohort import Cohort, read_cohort
 from nephro_monai.evaluation.experiment_figures import baseline_figures, row_figures
+from nephro_monai.evaluation.experiment_identity import score_identity
 from nephro_monai.evaluation.experiment_plan import Experiment, Row
 from nephro_monai.evaluation.experiment_scores import Scoring, score_row
 from nephro_monai.evaluation.experiment_trainings import (
@@ -76,7 +77,8 @@ def _part(experiment: Experiment, row: Row, turn: Round, options: ExperimentOpti
         if run is None:
             return None
         done[name] = run
-    identity = json.dumps([dict(row.score), [run.folder.name for run in done.values()]], sort_keys=True)
+    names = [run.folder.name for run in done.values()]
+    identity = json.dumps([dict(row.score), names, score_identity(row.score)], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     folder = options.out / "scores" / f"{_slug(row.name)}-seed{turn.seed}-fold{turn.fold}-{digest}"
     path = folder / "records.json"

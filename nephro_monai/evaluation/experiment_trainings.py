@@ -15,10 +15,12 @@ from typing import Any
 import torch
 
 from nephro_monai.data import list_training_cases, split_cases, stratified_fold
+from nephro_monai.data.fold_plan import dataset_fingerprint
 from nephro_monai.engine.bundles import read_configs, read_metadata
 from nephro_monai.engine.environment import git_revision, hardware, resolve_device, versions
 from nephro_monai.engine.train import TrainOptions, train_bundle
 from nephro_monai.errors import BundleError, TrainingDataError, WeightsError
+from nephro_monai.evaluation.experiment_identity import training_identity
 from nephro_monai.evaluation.experiment_plan import Experiment, SplitPlan, Training
 from nephro_monai.io.atomic import atomic_path
 
@@ -62,12 +64,14 @@ class Round:
         fold: Number within the seed.
         held_out: Cases from `list_training_cases` that no training sees.
         training: Names of the others.
+        fingerprint: Of the data set, from `dataset_fingerprint`.
     """
 
     seed: int
     fold: int
     held_out: tuple[dict[str, Any], ...]
     training: tuple[str, ...]
+    fingerprint: str = ""
 
     @property
     def names(self) -> list[str]:
@@ -111,6 +115,7 @@ def plan_rounds(data: Path, split: SplitPlan, seeds: int) -> list[Round]:
     patients = len({case["patient"] for case in cases})
     if patients < max(2, split.folds, split.cases + 1):
         raise TrainingDataError(f"{data} has {patients} patients, too few for this table: {split}.")
+    fingerprint = dataset_fingerprint(cases)
     rounds = []
     for seed in range(seeds):
         for fold in range(split.rounds):
@@ -119,7 +124,7 @@ def plan_rounds(data: Path, split: SplitPlan, seeds: int) -> list[Round]:
             else:
                 parts = split_cases(cases, split.cases / patients if split.cases else split.fraction, seed)
             names = tuple(str(case["case"]) for case in parts.training)
-            rounds.append(Round(seed, fold, tuple(parts.validation), names))
+            rounds.append(Round(seed, fold, tuple(parts.validation), names, fingerprint))
     return rounds
 
 
@@ -152,7 +157,8 @@ def train_once(
 ) -> TrainedRun | None:
     """Trains, or takes up the finished or interrupted training with the same values.
 
-    The folder's name holds a hash of all that decides the outcome but the machine, so that tables share trainings.
+    The folder's name holds a hash of all that decides the outcome but the machine and the code, so that tables share
+    trainings: values, configurations, checksums of weights, the data set, the split.
 
     Args:
         training: What to train.
@@ -162,8 +168,9 @@ def train_once(
         only_finished: Look for a finished one; None where there is none.
     """
     values, starts = _values(training, turn, options)
-    identity = [training.bundle, training.configs, _with_runs(values, {k: v.folder.name for k, v in done.items()}),
-                turn.seed, turn.names, turn.training, str(options.data.resolve())]  # fmt: skip
+    named = _with_runs(values, {name: run.folder.name for name, run in done.items()})
+    identity = [training.bundle, training.configs, named, training_identity(training, named, options.pretrained),
+                turn.seed, turn.names, turn.training, turn.fingerprint, str(options.data.resolve())]  # fmt: skip
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
     folder = options.out / "runs" / f"{training.name}-seed{turn.seed}-fold{turn.fold}-{digest}"
     if (folder / _MARKER).is_file() and (folder / "model.pt").is_file():

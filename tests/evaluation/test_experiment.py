@@ -215,3 +215,10 @@ def test_table_files(options, calls, tmp_path, capsys):
     assert float(rows[1]["ours"]) == pytest.approx(14 / 17)
     print_experiment(result)
     assert "Title" in capsys.readouterr().out
+
+
+def test_other_data_are_trained_anew(options, calls):
+    run_experiment(_experiment(), options, ["First"])
+    (options.data / "case_00000" / "segmentation.nii.gz").write_bytes(b"other")
+    run_experiment(_experiment(), options, ["First"])
+    assert calls.count(("train", "one")) == 4
