@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 
-from nephro_monai.data import list_training_cases, split_cases, stratified_fold
+from nephro_monai.data import Split, list_training_cases, split_cases, stratified_fold
 from nephro_monai.data.fold_plan import dataset_fingerprint
 from nephro_monai.engine.bundles import read_configs, read_metadata
 from nephro_monai.engine.environment import git_revision, hardware, resolve_device, versions
@@ -107,7 +108,7 @@ def plan_rounds(data: Path, split: SplitPlan, seeds: int) -> list[Round]:
     """The splits of all seeds; the same data and seeds give the same splits.
 
     Raises:
-        TrainingDataError: If there are too few patients.
+        TrainingDataError: If there are too few patients, or no class has a case for every fold.
     """
     if seeds < 1:
         raise TrainingDataError(f"An experiment needs at least one seed, got {seeds}.")
@@ -120,12 +121,23 @@ def plan_rounds(data: Path, split: SplitPlan, seeds: int) -> list[Round]:
     for seed in range(seeds):
         for fold in range(split.rounds):
             if split.folds:
-                parts = stratified_fold(cases, fold, split.folds, seed)
+                parts = _fold(cases, fold, split, seed)
             else:
                 parts = split_cases(cases, split.cases / patients if split.cases else split.fraction, seed)
             names = tuple(str(case["case"]) for case in parts.training)
             rounds.append(Round(seed, fold, tuple(parts.validation), names, fingerprint))
     return rounds
+
+
+def _fold(cases: Sequence[dict[str, Any]], fold: int, split: SplitPlan, seed: int) -> Split:
+    try:
+        return stratified_fold(cases, fold, split.folds, seed)
+    except ValueError as error:  # scikit-learn's, where no class has as many cases as there are folds
+        counts = Counter(case.get("malignant") for case in cases)
+        raise TrainingDataError(
+            f"{split.folds} folds stratified by malignancy need {split.folds} cases of one class; there are "
+            f"{counts[True]} malignant, {counts[False]} benign and {counts[None]} without a class. Add cases."
+        ) from error
 
 
 def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
@@ -174,6 +186,7 @@ def train_once(
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
     folder = options.out / "runs" / f"{training.name}-seed{turn.seed}-fold{turn.fold}-{digest}"
     if (folder / _MARKER).is_file() and (folder / "model.pt").is_file():
+        _remove_checkpoints(folder)
         return TrainedRun(training, folder, json.loads((folder / _MARKER).read_text(encoding="utf-8")))
     if only_finished:
         return None
@@ -199,10 +212,15 @@ def train_once(
         "held_out": turn.names, "hardware": hardware(resolve_device(options.device)), "versions": versions(),
         "git_revision": git_revision(),
     }  # fmt: skip
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # as large as three models
     with atomic_path(folder / _MARKER) as path:
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    _remove_checkpoints(folder)  # only now: without the marker, the training goes on from them
     return TrainedRun(training, folder, record)
+
+
+def _remove_checkpoints(folder: Path) -> None:
+    """Those of a finished training, as large as three models."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def _values(

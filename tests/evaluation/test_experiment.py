@@ -21,7 +21,7 @@ BUNDLE = "renal_tumor_ct_classification_densenet"
 
 @pytest.fixture
 def data(tmp_path):
-    """Ten cases, four of them benign; two share a patient."""
+    """Ten cases, three of them benign; two share a patient."""
     records = []
     for i in range(10):
         folder = tmp_path / "data" / f"case_{i:05d}"
@@ -222,3 +222,25 @@ def test_other_data_are_trained_anew(options, calls):
     (options.data / "case_00000" / "segmentation.nii.gz").write_bytes(b"other")
     run_experiment(_experiment(), options, ["First"])
     assert calls.count(("train", "one")) == 4
+
+
+def test_too_few_cases_of_either_class(data):
+    with pytest.raises(TrainingDataError, match="need 8 cases of one class; there are 7 malignant, 3 benign"):
+        plan_rounds(data, SplitPlan(folds=8), 1)
+
+
+def test_checkpoints_stay_until_a_training_is_marked_as_finished(options, calls, monkeypatch):
+    def train(bundle, given):
+        (given.out / "checkpoints").mkdir(exist_ok=True)
+        (given.out / "checkpoints" / "last.ckpt").write_bytes(b"")
+        (given.out / "model.pt").write_bytes(b"")
+
+    marked = []
+    remove = trainings._remove_checkpoints
+    monkeypatch.setattr(trainings, "train_bundle", train)
+    monkeypatch.setattr(trainings, "_remove_checkpoints", lambda folder: marked.append((folder / "run.json").is_file()))
+    run_experiment(_experiment(), options, ["First"])
+    assert marked == [True, True] and len(list(options.out.glob("runs/*/checkpoints"))) == 2
+    monkeypatch.setattr(trainings, "_remove_checkpoints", remove)  # as after a stop between marker and removal
+    run_experiment(_experiment(), options, ["First"])
+    assert not list(options.out.glob("runs/*/checkpoints"))
