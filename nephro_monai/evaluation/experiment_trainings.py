@@ -29,6 +29,12 @@ __all__ = ["ExperimentOptions", "Round", "TrainedRun", "check_options", "plan_ro
 
 _RUN = re.compile(r"\{run:([^}]+)\}")
 _MARKER = "run.json"
+_BY_INFERENCE = ("tumor_slices", "cascade")  # scorers that run the bundles' inference.json
+# Ids of inference.json that say how, on what and with which weights it runs, which the scorer decides.
+_RUN_TIME = frozenset({
+    "batch_size", "device", "device_name", "dataset_dir", "output_dir", "run", "imports", "cases", "bundle_root",
+    "progress", "workers", "epochs", "network", "weights",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class ExperimentOptions:
         seeds: How many; each has splits and starting weights of its own.
         device: "auto", "cpu" or "cuda".
         pretrained: Names of pretrained weights to start from, each with a file, or None for the library's own.
-        overrides: New values for ids of every training that has them.
+        overrides: New values for ids of every training that has them; those that inference.json has too, and that are
+            not about how and on what it runs, hold for scoring as well.
         progress: Show the trainings' own bars.
         say: Told what begins, in a line.
     """
@@ -148,16 +155,29 @@ def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
         WeightsError: If pretrained weights need a file that is not given or not there.
     """
     trainings = [experiment.trainings[name] for row in experiment.rows for name in row.trainings]
+    scored = [
+        experiment.trainings[name]
+        for row in experiment.rows
+        if row.score.get("kind") in _BY_INFERENCE
+        for name in row.trainings
+    ]
+    taken = {key for training in trainings for key in _given(training, options, "train.json")}
+    taken |= {key for training in scored for key in _given(training, options, "inference.json")}
     for key in options.overrides:
-        if not any(key in read_configs(t.bundle, ("train.json", *t.configs)) for t in trainings):
+        if key not in taken:
             raise BundleError(f"No training of {experiment.name} has the id {key!r} to set.")
-    known = {name: weights for training in trainings for name, weights in training.pretrained.items()}
+    known: dict[str, list[str | None]] = {}
+    for training in trainings:
+        for name, weights in training.pretrained.items():
+            known.setdefault(name, []).append(weights.source)
     for name, source in options.pretrained.items():
         if name not in known:
             choices = ", ".join(sorted(known)) or "none"
             raise BundleError(f"{experiment.name} cannot start from {name!r}; the weights it takes are: {choices}.")
-        if source is None and known[name].source is None:
+        if source is None and None in known[name]:
             raise WeightsError(f"{name} has no library to come from; give its file: --pretrained {name}=FILE.")
+        if source is not None and source not in known[name] and not Path(source).is_file():
+            raise WeightsError(f"There is no file {source}; give that of the weights: --pretrained {name}=FILE.")
 
 
 def train_once(
@@ -238,13 +258,28 @@ def _values(
             chosen |= values
             colors |= values if weights.part == "colorizer" else {}
             starts[weights.part] = weights.text
-    known = read_configs(training.bundle, ("train.json", *training.configs))
-    given = {key: value for key, value in options.overrides.items() if key in known}
+    given = _given(training, options, "train.json")
+    scored = _given(training, options, "inference.json")
     blocks = {
         "training": {"seed": turn.seed, "split": split, **training.both, **training.training, **chosen, **given},
-        "inference": {**training.both, **training.inference, **colors},
+        "inference": {**training.both, **training.inference, **colors, **scored},
     }
     return blocks, starts
+
+
+def _given(training: Training, options: ExperimentOptions, file: str) -> dict[str, Any]:
+    """The user's values for ids of train.json or inference.json."""
+    if not options.overrides:
+        return {}
+    training_only = file == "train.json"
+    try:
+        known = read_configs(training.bundle, (file, *training.configs))
+    except KeyError:  # configurations for train.json only, of a training whose scorer does not read inference.json
+        if training_only:
+            raise
+        return {}
+    kept = frozenset() if training_only else _RUN_TIME
+    return {key: v for key, v in options.overrides.items() if key in known and key.partition("#")[0] not in kept}
 
 
 def _colorizer(bundle: str) -> str:

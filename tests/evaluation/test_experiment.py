@@ -170,7 +170,30 @@ def test_values_reach_the_configurations(options, calls):
         run_experiment(_experiment(), replace(options, overrides={"batches": 3}))
 
 
-def test_pretrained_weights(options, calls):
+def test_values_reach_scoring(options, calls):
+    values = {"colorizer_weights": "own.pt", "window_hu": [-100, 300]}  # of both, of inference.json
+    given = replace(options, overrides={**values, "batch_size": 3, "network": "@network_def"})
+    scored = tuple(replace(row, score={"kind": "tumor_slices"}) for row in _experiment().rows)
+    run_experiment(_experiment(rows=scored), given, ["First"])
+    (folder,) = options.out.glob("runs/one-seed0-fold1-*")
+    training, inference = (json.loads((folder / f"{of}.json").read_text()) for of in ("training", "inference"))
+    assert (training["colorizer_weights"], training["batch_size"]) == ("own.pt", 3) and "window_hu" not in training
+    assert inference == values
+    with pytest.raises(BundleError, match="has the id 'window_hu'"):  # nothing reads inference.json
+        run_experiment(_experiment(), given)
+
+
+def test_configurations_for_training_only(options, calls):
+    bundle = "kidney_tumor_ct_segmentation_scnet"
+    one = Training(name="one", bundle=bundle, configs=("ternary_only.json",))
+    plan = _experiment(trainings={"one": one}, rows=_experiment().rows[:1])
+    run_experiment(plan, replace(options, overrides={"slice_size": 64}))
+    assert {json.loads(path.read_text())["slice_size"] for path in options.out.glob("runs/*/training.json")} == {64}
+
+
+def test_pretrained_weights(options, calls, tmp_path):
+    file = tmp_path / "cic.pt"
+    file.write_bytes(b"")
     weights = {
         "ImageNet": PretrainedWeights({"pretrained_encoder": "{source}"}, "timm", "ImageNet (timm)"),
         "CIC": PretrainedWeights({"colorizer_weights": "{source}"}, None, "released", "colorizer"),
@@ -179,17 +202,21 @@ def test_pretrained_weights(options, calls):
     plan = _experiment(trainings={"one": one}, rows=_experiment().rows[:1])
     random = run_experiment(plan, options)["rows"][1]
     assert (random["encoder"], random["colorizer"]) == ("random", "ct_colorization_cic, trained on synthetic CT only")
-    given = replace(options, pretrained={"ImageNet": None, "CIC": "cic.pt"})
+    given = replace(options, pretrained={"ImageNet": None, "CIC": str(file)})
     row = run_experiment(plan, given)["rows"][1]
     assert (row["encoder"], row["colorizer"]) == ("ImageNet (timm)", "released")
     written = [json.loads(path.read_text()) for path in sorted(options.out.glob("runs/*/training.json"))]
     assert {"timm", None} == {values.get("pretrained_encoder") for values in written}
     inference = [json.loads(path.read_text()) for path in options.out.glob("runs/*/inference.json")]
-    assert {"cic.pt", None} == {values.get("colorizer_weights") for values in inference}
+    assert {str(file), None} == {values.get("colorizer_weights") for values in inference}
     with pytest.raises(BundleError, match="own cannot start from 'X'; the weights it takes are: CIC, ImageNet"):
         run_experiment(plan, replace(options, pretrained={"X": None}))
     with pytest.raises(ValueError, match="--pretrained CIC=FILE"):
         run_experiment(plan, replace(options, pretrained={"CIC": None}))
+    done = list(calls)
+    with pytest.raises(ValueError, match=r"no file absent\.pt; .*--pretrained CIC=FILE"):
+        run_experiment(plan, replace(options, pretrained={"CIC": "absent.pt"}))
+    assert calls == done  # nothing was trained
 
 
 def test_seeds_have_a_deviation(options, calls):
