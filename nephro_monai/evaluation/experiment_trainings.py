@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,20 +14,20 @@ from typing import Any
 
 import torch
 
-from nephro_monai.data import Split, list_training_cases, split_cases, stratified_fold
-from nephro_monai.data.fold_plan import dataset_fingerprint
 from nephro_monai.engine.bundles import read_configs, read_metadata
 from nephro_monai.engine.environment import git_revision, hardware, resolve_device, versions
 from nephro_monai.engine.train import TrainOptions, train_bundle
-from nephro_monai.errors import BundleError, TrainingDataError, WeightsError
+from nephro_monai.errors import BundleError, WeightsError
 from nephro_monai.evaluation.experiment_identity import training_identity
-from nephro_monai.evaluation.experiment_plan import Experiment, SplitPlan, Training
+from nephro_monai.evaluation.experiment_plan import Experiment, Training
+from nephro_monai.evaluation.experiment_rounds import Round
 from nephro_monai.io.atomic import atomic_path
 
-__all__ = ["ExperimentOptions", "Round", "TrainedRun", "check_options", "plan_rounds", "train_once"]
+__all__ = ["ExperimentOptions", "TrainedRun", "check_options", "train_once"]
 
 _RUN = re.compile(r"\{run:([^}]+)\}")
 _MARKER = "run.json"
+_SECONDS = "seconds.txt"
 _BY_INFERENCE = ("tumor_slices", "cascade")  # scorers that run the bundles' inference.json
 # Ids of inference.json that say how, on what and with which weights it runs, which the scorer decides.
 _RUN_TIME = frozenset({
@@ -64,30 +63,6 @@ class ExperimentOptions:
 
 
 @dataclass(frozen=True)
-class Round:
-    """One split of the cases.
-
-    Attributes:
-        seed: Of the split and of the training.
-        fold: Number within the seed.
-        held_out: Cases from `list_training_cases` that no training sees.
-        training: Names of the others.
-        fingerprint: Of the data set, from `dataset_fingerprint`.
-    """
-
-    seed: int
-    fold: int
-    held_out: tuple[dict[str, Any], ...]
-    training: tuple[str, ...]
-    fingerprint: str = ""
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the held-out cases."""
-        return [str(case["case"]) for case in self.held_out]
-
-
-@dataclass(frozen=True)
 class TrainedRun:
     """A finished training.
 
@@ -109,42 +84,6 @@ class TrainedRun:
     def configs(self, of: str) -> list[str]:
         """Configurations to lay over "training" (train.json) or "inference" (inference.json) of the bundle."""
         return [*self.training.configs, str(self.folder.resolve() / f"{of}.json")]
-
-
-def plan_rounds(data: Path, split: SplitPlan, seeds: int) -> list[Round]:
-    """The splits of all seeds; the same data and seeds give the same splits.
-
-    Raises:
-        TrainingDataError: If there are too few patients, or no class has a case for every fold.
-    """
-    if seeds < 1:
-        raise TrainingDataError(f"An experiment needs at least one seed, got {seeds}.")
-    cases = list_training_cases(data)
-    patients = len({case["patient"] for case in cases})
-    if patients < max(2, split.folds, split.cases + 1):
-        raise TrainingDataError(f"{data} has {patients} patients, too few for this table: {split}.")
-    fingerprint = dataset_fingerprint(cases)
-    rounds = []
-    for seed in range(seeds):
-        for fold in range(split.rounds):
-            if split.folds:
-                parts = _fold(cases, fold, split, seed)
-            else:
-                parts = split_cases(cases, split.cases / patients if split.cases else split.fraction, seed)
-            names = tuple(str(case["case"]) for case in parts.training)
-            rounds.append(Round(seed, fold, tuple(parts.validation), names, fingerprint))
-    return rounds
-
-
-def _fold(cases: Sequence[dict[str, Any]], fold: int, split: SplitPlan, seed: int) -> Split:
-    try:
-        return stratified_fold(cases, fold, split.folds, seed)
-    except ValueError as error:  # scikit-learn's, where no class has as many cases as there are folds
-        counts = Counter(case.get("malignant") for case in cases)
-        raise TrainingDataError(
-            f"{split.folds} folds stratified by malignancy need {split.folds} cases of one class; there are "
-            f"{counts[True]} malignant, {counts[False]} benign and {counts[None]} without a class. Add cases."
-        ) from error
 
 
 def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
@@ -217,18 +156,10 @@ def train_once(
     resumed = (folder / "checkpoints" / "last.ckpt").is_file()
     options.say(f"{training.name}, seed {turn.seed}, fold {turn.fold}: {'goes on' if resumed else 'training'}")
     torch.manual_seed(turn.seed)
-    started = time.perf_counter()
-    train_bundle(
-        training.bundle,
-        TrainOptions(
-            data=options.data, out=folder, device=options.device, resume=resumed, overwrite=not resumed,
-            configs=(*training.configs, str(folder.resolve() / "training.json")),
-            overrides={"progress": options.progress},
-        ),
-    )  # fmt: skip
+    seconds = _train(training, folder, options, resumed)
     record = {
         "training": training.name, "bundle": training.bundle, "configs": list(training.configs), **starts,
-        "seconds": round(time.perf_counter() - started, 1), "resumed": resumed, "seed": turn.seed, "fold": turn.fold,
+        "seconds": seconds, "resumed": resumed, "seed": turn.seed, "fold": turn.fold,
         "held_out": turn.names, "hardware": hardware(resolve_device(options.device)), "versions": versions(),
         "git_revision": git_revision(),
     }  # fmt: skip
@@ -236,6 +167,27 @@ def train_once(
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     _remove_checkpoints(folder)  # only now: without the marker, the training goes on from them
     return TrainedRun(training, folder, record)
+
+
+def _train(training: Training, folder: Path, options: ExperimentOptions, resumed: bool) -> float:
+    """Trains; seconds of this and, where it goes on, of earlier attempts (but those that were killed outright)."""
+    spent = folder / _SECONDS
+    before = float(spent.read_text(encoding="utf-8")) if resumed and spent.is_file() else 0.0
+    started = time.perf_counter()
+    try:
+        train_bundle(
+            training.bundle,
+            TrainOptions(
+                data=options.data, out=folder, device=options.device, resume=resumed, overwrite=not resumed,
+                configs=(*training.configs, str(folder.resolve() / "training.json")),
+                overrides={"progress": options.progress},
+            ),
+        )  # fmt: skip
+    finally:
+        seconds = round(before + time.perf_counter() - started, 1)
+        with atomic_path(spent) as path:
+            path.write_text(f"{seconds}\n", encoding="utf-8")
+    return seconds
 
 
 def _remove_checkpoints(folder: Path) -> None:

@@ -13,8 +13,9 @@ from nephro_monai.evaluation import experiment as engine
 from nephro_monai.evaluation import experiment_trainings as trainings
 from nephro_monai.evaluation.experiment import run_experiment
 from nephro_monai.evaluation.experiment_plan import Experiment, Figure, PretrainedWeights, Row, SplitPlan, Training
+from nephro_monai.evaluation.experiment_rounds import plan_rounds
 from nephro_monai.evaluation.experiment_table import print_experiment, write_experiment
-from nephro_monai.evaluation.experiment_trainings import ExperimentOptions, plan_rounds
+from nephro_monai.evaluation.experiment_trainings import ExperimentOptions
 
 BUNDLE = "renal_tumor_ct_classification_densenet"
 
@@ -144,7 +145,10 @@ def test_an_interrupted_training_resumes(options, calls, monkeypatch):
     monkeypatch.setattr(trainings, "train_bundle", cut)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(_experiment(), options, ["First"])
-    run_experiment(_experiment(), options, ["First"])
+    (spent,) = options.out.glob("runs/*/seconds.txt")
+    spent.write_text("100.0\n")
+    result = run_experiment(_experiment(), options, ["First"])
+    assert 100 <= result["rows"][1]["seconds"] < 160  # of both attempts, and of the other fold
     assert seen == [(False, True), (True, False), (False, True)]
     assert not list(options.out.glob("runs/*/checkpoints"))
 
@@ -271,3 +275,13 @@ def test_checkpoints_stay_until_a_training_is_marked_as_finished(options, calls,
     monkeypatch.setattr(trainings, "_remove_checkpoints", remove)  # as after a stop between marker and removal
     run_experiment(_experiment(), options, ["First"])
     assert not list(options.out.glob("runs/*/checkpoints"))
+
+
+def test_versions_are_those_of_the_runs(options, calls):
+    run_experiment(_experiment(), options, ["First"])
+    for path, version in zip(sorted(options.out.glob("runs/*/run.json")), ("0.0.1", "0.0.2"), strict=True):
+        record = json.loads(path.read_text())
+        changed = {**record, "versions": {**record["versions"], "torch": version}, "git_revision": f"r{version}"}
+        path.write_text(json.dumps(changed))
+    result = run_experiment(_experiment(), options, ["First"])
+    assert result["versions"]["torch"] == "0.0.1; 0.0.2" and result["git_revision"] == "r0.0.1; r0.0.2"
