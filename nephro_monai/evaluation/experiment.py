@@ -14,14 +14,14 @@ from nephro_monai.engine.environment import git_revision, hardware, resolve_devi
 from nephro_monai.evaluation.bootstrap import LEVEL, RESAMPLES
 from nephro_monai.evaluation.cohort import Cohort, read_cohort
 from nephro_monai.evaluation.experiment_figures import baseline_figures, row_figures
+from nephro_monai.evaluation.experiment_identity import score_identity
 from nephro_monai.evaluation.experiment_plan import Experiment, Row
+from nephro_monai.evaluation.experiment_rounds import Round, plan_rounds
 from nephro_monai.evaluation.experiment_scores import Scoring, score_row
 from nephro_monai.evaluation.experiment_trainings import (
     ExperimentOptions,
-    Round,
     TrainedRun,
     check_options,
-    plan_rounds,
     train_once,
 )
 from nephro_monai.io.atomic import atomic_path
@@ -76,7 +76,8 @@ def _part(experiment: Experiment, row: Row, turn: Round, options: ExperimentOpti
         if run is None:
             return None
         done[name] = run
-    identity = json.dumps([dict(row.score), [run.folder.name for run in done.values()]], sort_keys=True)
+    names = [run.folder.name for run in done.values()]
+    identity = json.dumps([dict(row.score), names, score_identity(row.score)], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     folder = options.out / "scores" / f"{_slug(row.name)}-seed{turn.seed}-fold{turn.fold}-{digest}"
     path = folder / "records.json"
@@ -95,7 +96,8 @@ def _table(experiment: Experiment, options: ExperimentOptions, finished: Sequenc
     sizes = {case.name: case.diameter_mm for case in cohort.cases}
     rows = [_row(experiment, entry["row"], entry["parts"], sizes) for entry in finished]
     rows = [*_baselines(experiment, finished, sizes), *rows]
-    hardwares = {run["hardware"] for entry in finished for part in entry["parts"] for run in part["runs"]}
+    runs = [run for entry in finished for part in entry["parts"] for run in part["runs"]]
+    hardwares = {run["hardware"] for run in runs}
     return {
         "experiment": experiment.name, "title": experiment.title, "source": experiment.source,
         "paper_data": experiment.paper_data,
@@ -105,11 +107,19 @@ def _table(experiment: Experiment, options: ExperimentOptions, finished: Sequenc
         },
         "split": str(experiment.split), "seeds": options.seeds, "small": experiment.small,
         "overrides": dict(options.overrides),
-        "hardware": sorted(hardwares) or [hardware(resolve_device(options.device))], "versions": versions(),
-        "git_revision": git_revision(), "rows": rows, "missing": _missing(experiment, finished),
+        "hardware": sorted(hardwares) or [hardware(resolve_device(options.device))], "versions": _versions(runs),
+        "git_revision": (_joined(run["git_revision"] for run in runs) or None) if runs else git_revision(),
+        "rows": rows, "missing": _missing(experiment, finished),
         "notes": [*experiment.notes, *cohort.notes], "disclaimer": DISCLAIMER,
         "intervals": f"{LEVEL:.0%}, percentiles of {RESAMPLES} bootstrap samples of cases",
     }  # fmt: skip
+
+
+def _versions(runs: Sequence[Result]) -> dict[str, str]:
+    """Those that the trainings ran with, several where they differ; this machine's before there is any."""
+    found = [run["versions"] for run in runs] or [versions()]
+    names = dict.fromkeys(name for entry in found for name in entry)
+    return {name: _joined(entry.get(name, "") for entry in found) for name in names}
 
 
 def _baselines(experiment: Experiment, finished: Sequence[Result], sizes: Mapping[str, float | None]) -> list[Result]:

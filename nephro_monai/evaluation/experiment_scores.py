@@ -20,7 +20,8 @@ from nephro_monai.engine.environment import resolve_device
 from nephro_monai.engine.weights import load_weights
 from nephro_monai.errors import BundleError, WeightsError
 from nephro_monai.evaluation.evaluate import evaluate_cohort
-from nephro_monai.evaluation.experiment_trainings import ExperimentOptions, Round, TrainedRun
+from nephro_monai.evaluation.experiment_rounds import Round
+from nephro_monai.evaluation.experiment_trainings import ExperimentOptions, TrainedRun
 from nephro_monai.io.atomic import atomic_path
 from nephro_monai.metrics.detection import match_counts
 from nephro_monai.metrics.dice import dice_from_counts, label_counts

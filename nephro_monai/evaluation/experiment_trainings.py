@@ -14,18 +14,26 @@ from typing import Any
 
 import torch
 
-from nephro_monai.data import list_training_cases, split_cases, stratified_fold
 from nephro_monai.engine.bundles import read_configs, read_metadata
 from nephro_monai.engine.environment import git_revision, hardware, resolve_device, versions
 from nephro_monai.engine.train import TrainOptions, train_bundle
-from nephro_monai.errors import BundleError, TrainingDataError, WeightsError
-from nephro_monai.evaluation.experiment_plan import Experiment, SplitPlan, Training
+from nephro_monai.errors import BundleError, WeightsError
+from nephro_monai.evaluation.experiment_identity import training_identity
+from nephro_monai.evaluation.experiment_plan import Experiment, Training
+from nephro_monai.evaluation.experiment_rounds import Round
 from nephro_monai.io.atomic import atomic_path
 
-__all__ = ["ExperimentOptions", "Round", "TrainedRun", "check_options", "plan_rounds", "train_once"]
+__all__ = ["ExperimentOptions", "TrainedRun", "check_options", "train_once"]
 
 _RUN = re.compile(r"\{run:([^}]+)\}")
 _MARKER = "run.json"
+_SECONDS = "seconds.txt"
+_BY_INFERENCE = ("tumor_slices", "cascade")  # scorers that run the bundles' inference.json
+# Ids of inference.json that say how, on what and with which weights it runs, which the scorer decides.
+_RUN_TIME = frozenset({
+    "batch_size", "device", "device_name", "dataset_dir", "output_dir", "run", "imports", "cases", "bundle_root",
+    "progress", "workers", "epochs", "network", "weights",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class ExperimentOptions:
         seeds: How many; each has splits and starting weights of its own.
         device: "auto", "cpu" or "cuda".
         pretrained: Names of pretrained weights to start from, each with a file, or None for the library's own.
-        overrides: New values for ids of every training that has them.
+        overrides: New values for ids of every training that has them; those that inference.json has too, and that are
+            not about how and on what it runs, hold for scoring as well.
         progress: Show the trainings' own bars.
         say: Told what begins, in a line.
     """
@@ -51,28 +60,6 @@ class ExperimentOptions:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     progress: bool = False
     say: Callable[[str], None] = lambda text: None
-
-
-@dataclass(frozen=True)
-class Round:
-    """One split of the cases.
-
-    Attributes:
-        seed: Of the split and of the training.
-        fold: Number within the seed.
-        held_out: Cases from `list_training_cases` that no training sees.
-        training: Names of the others.
-    """
-
-    seed: int
-    fold: int
-    held_out: tuple[dict[str, Any], ...]
-    training: tuple[str, ...]
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the held-out cases."""
-        return [str(case["case"]) for case in self.held_out]
 
 
 @dataclass(frozen=True)
@@ -99,30 +86,6 @@ class TrainedRun:
         return [*self.training.configs, str(self.folder.resolve() / f"{of}.json")]
 
 
-def plan_rounds(data: Path, split: SplitPlan, seeds: int) -> list[Round]:
-    """The splits of all seeds; the same data and seeds give the same splits.
-
-    Raises:
-        TrainingDataError: If there are too few patients.
-    """
-    if seeds < 1:
-        raise TrainingDataError(f"An experiment needs at least one seed, got {seeds}.")
-    cases = list_training_cases(data)
-    patients = len({case["patient"] for case in cases})
-    if patients < max(2, split.folds, split.cases + 1):
-        raise TrainingDataError(f"{data} has {patients} patients, too few for this table: {split}.")
-    rounds = []
-    for seed in range(seeds):
-        for fold in range(split.rounds):
-            if split.folds:
-                parts = stratified_fold(cases, fold, split.folds, seed)
-            else:
-                parts = split_cases(cases, split.cases / patients if split.cases else split.fraction, seed)
-            names = tuple(str(case["case"]) for case in parts.training)
-            rounds.append(Round(seed, fold, tuple(parts.validation), names))
-    return rounds
-
-
 def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
     """Refuses options that no training of the experiment takes.
 
@@ -131,16 +94,29 @@ def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
         WeightsError: If pretrained weights need a file that is not given or not there.
     """
     trainings = [experiment.trainings[name] for row in experiment.rows for name in row.trainings]
+    scored = [
+        experiment.trainings[name]
+        for row in experiment.rows
+        if row.score.get("kind") in _BY_INFERENCE
+        for name in row.trainings
+    ]
+    taken = {key for training in trainings for key in _given(training, options, "train.json")}
+    taken |= {key for training in scored for key in _given(training, options, "inference.json")}
     for key in options.overrides:
-        if not any(key in read_configs(t.bundle, ("train.json", *t.configs)) for t in trainings):
+        if key not in taken:
             raise BundleError(f"No training of {experiment.name} has the id {key!r} to set.")
-    known = {name: weights for training in trainings for name, weights in training.pretrained.items()}
+    known: dict[str, list[str | None]] = {}
+    for training in trainings:
+        for name, weights in training.pretrained.items():
+            known.setdefault(name, []).append(weights.source)
     for name, source in options.pretrained.items():
         if name not in known:
             choices = ", ".join(sorted(known)) or "none"
             raise BundleError(f"{experiment.name} cannot start from {name!r}; the weights it takes are: {choices}.")
-        if source is None and known[name].source is None:
+        if source is None and None in known[name]:
             raise WeightsError(f"{name} has no library to come from; give its file: --pretrained {name}=FILE.")
+        if source is not None and source not in known[name] and not Path(source).is_file():
+            raise WeightsError(f"There is no file {source}; give that of the weights: --pretrained {name}=FILE.")
 
 
 def train_once(
@@ -152,7 +128,8 @@ def train_once(
 ) -> TrainedRun | None:
     """Trains, or takes up the finished or interrupted training with the same values.
 
-    The folder's name holds a hash of all that decides the outcome but the machine, so that tables share trainings.
+    The folder's name holds a hash of all that decides the outcome but the machine and the code, so that tables share
+    trainings: values, configurations, checksums of weights, the data set, the split.
 
     Args:
         training: What to train.
@@ -162,11 +139,13 @@ def train_once(
         only_finished: Look for a finished one; None where there is none.
     """
     values, starts = _values(training, turn, options)
-    identity = [training.bundle, training.configs, _with_runs(values, {k: v.folder.name for k, v in done.items()}),
-                turn.seed, turn.names, turn.training, str(options.data.resolve())]  # fmt: skip
+    named = _with_runs(values, {name: run.folder.name for name, run in done.items()})
+    identity = [training.bundle, training.configs, named, training_identity(training, named, options.pretrained),
+                turn.seed, turn.names, turn.training, turn.fingerprint, str(options.data.resolve())]  # fmt: skip
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
     folder = options.out / "runs" / f"{training.name}-seed{turn.seed}-fold{turn.fold}-{digest}"
     if (folder / _MARKER).is_file() and (folder / "model.pt").is_file():
+        _remove_checkpoints(folder)
         return TrainedRun(training, folder, json.loads((folder / _MARKER).read_text(encoding="utf-8")))
     if only_finished:
         return None
@@ -177,25 +156,43 @@ def train_once(
     resumed = (folder / "checkpoints" / "last.ckpt").is_file()
     options.say(f"{training.name}, seed {turn.seed}, fold {turn.fold}: {'goes on' if resumed else 'training'}")
     torch.manual_seed(turn.seed)
-    started = time.perf_counter()
-    train_bundle(
-        training.bundle,
-        TrainOptions(
-            data=options.data, out=folder, device=options.device, resume=resumed, overwrite=not resumed,
-            configs=(*training.configs, str(folder.resolve() / "training.json")),
-            overrides={"progress": options.progress},
-        ),
-    )  # fmt: skip
+    seconds = _train(training, folder, options, resumed)
     record = {
         "training": training.name, "bundle": training.bundle, "configs": list(training.configs), **starts,
-        "seconds": round(time.perf_counter() - started, 1), "resumed": resumed, "seed": turn.seed, "fold": turn.fold,
+        "seconds": seconds, "resumed": resumed, "seed": turn.seed, "fold": turn.fold,
         "held_out": turn.names, "hardware": hardware(resolve_device(options.device)), "versions": versions(),
         "git_revision": git_revision(),
     }  # fmt: skip
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # as large as three models
     with atomic_path(folder / _MARKER) as path:
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    _remove_checkpoints(folder)  # only now: without the marker, the training goes on from them
     return TrainedRun(training, folder, record)
+
+
+def _train(training: Training, folder: Path, options: ExperimentOptions, resumed: bool) -> float:
+    """Trains; seconds of this and, where it goes on, of earlier attempts (but those that were killed outright)."""
+    spent = folder / _SECONDS
+    before = float(spent.read_text(encoding="utf-8")) if resumed and spent.is_file() else 0.0
+    started = time.perf_counter()
+    try:
+        train_bundle(
+            training.bundle,
+            TrainOptions(
+                data=options.data, out=folder, device=options.device, resume=resumed, overwrite=not resumed,
+                configs=(*training.configs, str(folder.resolve() / "training.json")),
+                overrides={"progress": options.progress},
+            ),
+        )  # fmt: skip
+    finally:
+        seconds = round(before + time.perf_counter() - started, 1)
+        with atomic_path(spent) as path:
+            path.write_text(f"{seconds}\n", encoding="utf-8")
+    return seconds
+
+
+def _remove_checkpoints(folder: Path) -> None:
+    """Those of a finished training, as large as three models."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def _values(
@@ -213,13 +210,28 @@ def _values(
             chosen |= values
             colors |= values if weights.part == "colorizer" else {}
             starts[weights.part] = weights.text
-    known = read_configs(training.bundle, ("train.json", *training.configs))
-    given = {key: value for key, value in options.overrides.items() if key in known}
+    given = _given(training, options, "train.json")
+    scored = _given(training, options, "inference.json")
     blocks = {
         "training": {"seed": turn.seed, "split": split, **training.both, **training.training, **chosen, **given},
-        "inference": {**training.both, **training.inference, **colors},
+        "inference": {**training.both, **training.inference, **colors, **scored},
     }
     return blocks, starts
+
+
+def _given(training: Training, options: ExperimentOptions, file: str) -> dict[str, Any]:
+    """The user's values for ids of train.json or inference.json."""
+    if not options.overrides:
+        return {}
+    training_only = file == "train.json"
+    try:
+        known = read_configs(training.bundle, (file, *training.configs))
+    except KeyError:  # configurations for train.json only, of a training whose scorer does not read inference.json
+        if training_only:
+            raise
+        return {}
+    kept = frozenset() if training_only else _RUN_TIME
+    return {key: v for key, v in options.overrides.items() if key in known and key.partition("#")[0] not in kept}
 
 
 def _colorizer(bundle: str) -> str:

@@ -13,15 +13,16 @@ from nephro_monai.evaluation import experiment as engine
 from nephro_monai.evaluation import experiment_trainings as trainings
 from nephro_monai.evaluation.experiment import run_experiment
 from nephro_monai.evaluation.experiment_plan import Experiment, Figure, PretrainedWeights, Row, SplitPlan, Training
+from nephro_monai.evaluation.experiment_rounds import plan_rounds
 from nephro_monai.evaluation.experiment_table import print_experiment, write_experiment
-from nephro_monai.evaluation.experiment_trainings import ExperimentOptions, plan_rounds
+from nephro_monai.evaluation.experiment_trainings import ExperimentOptions
 
 BUNDLE = "renal_tumor_ct_classification_densenet"
 
 
 @pytest.fixture
 def data(tmp_path):
-    """Ten cases, four of them benign; two share a patient."""
+    """Ten cases, three of them benign; two share a patient."""
     records = []
     for i in range(10):
         folder = tmp_path / "data" / f"case_{i:05d}"
@@ -144,7 +145,10 @@ def test_an_interrupted_training_resumes(options, calls, monkeypatch):
     monkeypatch.setattr(trainings, "train_bundle", cut)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(_experiment(), options, ["First"])
-    run_experiment(_experiment(), options, ["First"])
+    (spent,) = options.out.glob("runs/*/seconds.txt")
+    spent.write_text("100.0\n")
+    result = run_experiment(_experiment(), options, ["First"])
+    assert 100 <= result["rows"][1]["seconds"] < 160  # of both attempts, and of the other fold
     assert seen == [(False, True), (True, False), (False, True)]
     assert not list(options.out.glob("runs/*/checkpoints"))
 
@@ -170,7 +174,30 @@ def test_values_reach_the_configurations(options, calls):
         run_experiment(_experiment(), replace(options, overrides={"batches": 3}))
 
 
-def test_pretrained_weights(options, calls):
+def test_values_reach_scoring(options, calls):
+    values = {"colorizer_weights": "own.pt", "window_hu": [-100, 300]}  # of both, of inference.json
+    given = replace(options, overrides={**values, "batch_size": 3, "network": "@network_def"})
+    scored = tuple(replace(row, score={"kind": "tumor_slices"}) for row in _experiment().rows)
+    run_experiment(_experiment(rows=scored), given, ["First"])
+    (folder,) = options.out.glob("runs/one-seed0-fold1-*")
+    training, inference = (json.loads((folder / f"{of}.json").read_text()) for of in ("training", "inference"))
+    assert (training["colorizer_weights"], training["batch_size"]) == ("own.pt", 3) and "window_hu" not in training
+    assert inference == values
+    with pytest.raises(BundleError, match="has the id 'window_hu'"):  # nothing reads inference.json
+        run_experiment(_experiment(), given)
+
+
+def test_configurations_for_training_only(options, calls):
+    bundle = "kidney_tumor_ct_segmentation_scnet"
+    one = Training(name="one", bundle=bundle, configs=("ternary_only.json",))
+    plan = _experiment(trainings={"one": one}, rows=_experiment().rows[:1])
+    run_experiment(plan, replace(options, overrides={"slice_size": 64}))
+    assert {json.loads(path.read_text())["slice_size"] for path in options.out.glob("runs/*/training.json")} == {64}
+
+
+def test_pretrained_weights(options, calls, tmp_path):
+    file = tmp_path / "cic.pt"
+    file.write_bytes(b"")
     weights = {
         "ImageNet": PretrainedWeights({"pretrained_encoder": "{source}"}, "timm", "ImageNet (timm)"),
         "CIC": PretrainedWeights({"colorizer_weights": "{source}"}, None, "released", "colorizer"),
@@ -179,17 +206,21 @@ def test_pretrained_weights(options, calls):
     plan = _experiment(trainings={"one": one}, rows=_experiment().rows[:1])
     random = run_experiment(plan, options)["rows"][1]
     assert (random["encoder"], random["colorizer"]) == ("random", "ct_colorization_cic, trained on synthetic CT only")
-    given = replace(options, pretrained={"ImageNet": None, "CIC": "cic.pt"})
+    given = replace(options, pretrained={"ImageNet": None, "CIC": str(file)})
     row = run_experiment(plan, given)["rows"][1]
     assert (row["encoder"], row["colorizer"]) == ("ImageNet (timm)", "released")
     written = [json.loads(path.read_text()) for path in sorted(options.out.glob("runs/*/training.json"))]
     assert {"timm", None} == {values.get("pretrained_encoder") for values in written}
     inference = [json.loads(path.read_text()) for path in options.out.glob("runs/*/inference.json")]
-    assert {"cic.pt", None} == {values.get("colorizer_weights") for values in inference}
+    assert {str(file), None} == {values.get("colorizer_weights") for values in inference}
     with pytest.raises(BundleError, match="own cannot start from 'X'; the weights it takes are: CIC, ImageNet"):
         run_experiment(plan, replace(options, pretrained={"X": None}))
     with pytest.raises(ValueError, match="--pretrained CIC=FILE"):
         run_experiment(plan, replace(options, pretrained={"CIC": None}))
+    done = list(calls)
+    with pytest.raises(ValueError, match=r"no file absent\.pt; .*--pretrained CIC=FILE"):
+        run_experiment(plan, replace(options, pretrained={"CIC": "absent.pt"}))
+    assert calls == done  # nothing was trained
 
 
 def test_seeds_have_a_deviation(options, calls):
@@ -215,3 +246,42 @@ def test_table_files(options, calls, tmp_path, capsys):
     assert float(rows[1]["ours"]) == pytest.approx(14 / 17)
     print_experiment(result)
     assert "Title" in capsys.readouterr().out
+
+
+def test_other_data_are_trained_anew(options, calls):
+    run_experiment(_experiment(), options, ["First"])
+    (options.data / "case_00000" / "segmentation.nii.gz").write_bytes(b"other")
+    run_experiment(_experiment(), options, ["First"])
+    assert calls.count(("train", "one")) == 4
+
+
+def test_too_few_cases_of_either_class(data):
+    with pytest.raises(TrainingDataError, match="need 8 cases of one class; there are 7 malignant, 3 benign"):
+        plan_rounds(data, SplitPlan(folds=8), 1)
+
+
+def test_checkpoints_stay_until_a_training_is_marked_as_finished(options, calls, monkeypatch):
+    def train(bundle, given):
+        (given.out / "checkpoints").mkdir(exist_ok=True)
+        (given.out / "checkpoints" / "last.ckpt").write_bytes(b"")
+        (given.out / "model.pt").write_bytes(b"")
+
+    marked = []
+    remove = trainings._remove_checkpoints
+    monkeypatch.setattr(trainings, "train_bundle", train)
+    monkeypatch.setattr(trainings, "_remove_checkpoints", lambda folder: marked.append((folder / "run.json").is_file()))
+    run_experiment(_experiment(), options, ["First"])
+    assert marked == [True, True] and len(list(options.out.glob("runs/*/checkpoints"))) == 2
+    monkeypatch.setattr(trainings, "_remove_checkpoints", remove)  # as after a stop between marker and removal
+    run_experiment(_experiment(), options, ["First"])
+    assert not list(options.out.glob("runs/*/checkpoints"))
+
+
+def test_versions_are_those_of_the_runs(options, calls):
+    run_experiment(_experiment(), options, ["First"])
+    for path, version in zip(sorted(options.out.glob("runs/*/run.json")), ("0.0.1", "0.0.2"), strict=True):
+        record = json.loads(path.read_text())
+        changed = {**record, "versions": {**record["versions"], "torch": version}, "git_revision": f"r{version}"}
+        path.write_text(json.dumps(changed))
+    result = run_experiment(_experiment(), options, ["First"])
+    assert result["versions"]["torch"] == "0.0.1; 0.0.2" and result["git_revision"] == "r0.0.1; r0.0.2"

@@ -11,8 +11,9 @@ import torch
 from nephro_monai.errors import BundleError
 from nephro_monai.evaluation import experiment_scores as scores
 from nephro_monai.evaluation.experiment_plan import Training
+from nephro_monai.evaluation.experiment_rounds import Round
 from nephro_monai.evaluation.experiment_scores import Scoring, score_row
-from nephro_monai.evaluation.experiment_trainings import ExperimentOptions, Round, TrainedRun
+from nephro_monai.evaluation.experiment_trainings import ExperimentOptions, TrainedRun
 from nephro_monai.networks.two_step_head import MultiTaskOutput
 
 
