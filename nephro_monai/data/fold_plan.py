@@ -6,7 +6,7 @@ import hashlib
 import json
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -127,7 +127,8 @@ def read_fold_plan(path: Path, cases: Sequence[dict[str, Any]]) -> FoldPlan:
         cases: The data set that the folds must be of.
 
     Raises:
-        TrainingDataError: If the file is broken, or of another data set.
+        TrainingDataError: If the file is broken or of another data set, if its folds share a patient between their
+            parts, or if a case is not held out exactly once.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -151,6 +152,7 @@ def read_fold_plan(path: Path, cases: Sequence[dict[str, Any]]) -> FoldPlan:
             f"{path} is of another data set: the cases have the same names, but other images, label maps or records. "
             "Give the data it was made for, or start in another folder."
         )
+    _check_disjoint(plan, path, {str(case["case"]): _patient(case) for case in cases})
     return plan
 
 
@@ -184,6 +186,31 @@ def named_split(cases: Sequence[dict[str, Any]], training: Sequence[str], valida
             "file that this training needs."
         )
     return Split([by_name[name] for name in training], [by_name[name] for name in validation])
+
+
+def _check_disjoint(plan: FoldPlan, path: Path, patients: Mapping[str, str]) -> None:
+    """Refuses folds that would score a network on what it was trained or calibrated on."""
+    advice = "Give a file as `nephro cross-validate` wrote it, or none for new folds."
+    for index, fold in enumerate(plan.folds):
+        seen: dict[str, tuple[str, str]] = {}  # by patient: the part and the case it was met in
+        for part, names in asdict(fold).items():
+            for name in names:
+                if name not in patients:
+                    raise TrainingDataError(f"{path}: {name} ({part} of fold {index}) is no case of the data. {advice}")
+                other, case = seen.setdefault(patients[name], (part, name))
+                if other != part:
+                    what = f"{name} is" if case == name else f"the patient of {name} and {case} is"
+                    raise TrainingDataError(f"{path}: in fold {index}, {what} in {other} and in {part}. {advice}")
+        if not fold.test or not fold.training:
+            part = "training" if fold.test else "test"
+            raise TrainingDataError(f"{path}: fold {index} has no {part} case. {advice}")
+    held_out = Counter(name for fold in plan.folds for name in fold.test)
+    repeated = [name for name, times in sorted(held_out.items()) if times > 1]
+    if repeated:
+        folds = [str(index) for index, fold in enumerate(plan.folds) for name in fold.test if name == repeated[0]]
+        raise TrainingDataError(
+            f"{path}: {repeated[0]} is tested {len(folds)} times (folds {', '.join(folds)}), once is right. {advice}"
+        )
 
 
 def _calibration_split(cases: list[dict[str, Any]], seed: int, fraction: float) -> Split:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nephro_monai.data.subtypes import malignancy_of_subtype
 from nephro_monai.errors import TrainingDataError
 
-__all__ = ["list_training_cases"]
+__all__ = ["lacking_files", "list_training_cases"]
 
 _FILES = {"imaging": "imaging.nii.gz", "segmentation": "segmentation.nii.gz", "tissues": "tissues.nii.gz"}
 _KEYS = {"imaging": "image", "segmentation": "label", "tissues": "tissues"}
@@ -42,9 +42,7 @@ def list_training_cases(
         TrainingDataError: If the folder, all cases, or required facts are missing.
         ValueError: If `require` names an unknown file.
     """
-    unknown = sorted(set(require) - set(_FILES))
-    if unknown:
-        raise ValueError(f"require names unknown files {unknown}; allowed are {sorted(_FILES)}.")
+    _check_names(require)
     root = _data_root(Path(dataset_dir))
     records = _clinical_records(root, needed=need_malignancy)
     cases = []
@@ -63,6 +61,26 @@ def list_training_cases(
         cases.append(case)
     _check(cases, root, require, need_malignancy)
     return cases
+
+
+def lacking_files(case: Mapping[str, Any], require: Sequence[str]) -> list[str]:
+    """Names of the required files that a case does not have.
+
+    Args:
+        case: From `list_training_cases`.
+        require: As there.
+
+    Raises:
+        ValueError: If `require` names an unknown file.
+    """
+    _check_names(require)
+    return [_FILES[name] for name in require if _KEYS[name] not in case]
+
+
+def _check_names(require: Sequence[str]) -> None:
+    unknown = sorted(set(require) - set(_FILES))
+    if unknown:
+        raise ValueError(f"require names unknown files {unknown}; allowed are {sorted(_FILES)}.")
 
 
 def _data_root(folder: Path) -> Path:

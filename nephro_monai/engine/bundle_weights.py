@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
+from monai.bundle.reference_resolver import ReferenceResolver
 
 from nephro_monai.engine.bundles import find_bundle, read_configs
+from nephro_monai.errors import BundleError
 
-__all__ = ["BundleWeights", "existing_configs", "network_overrides", "weight_overrides"]
+__all__ = ["BundleWeights", "check_configs", "existing_configs", "network_overrides", "weight_overrides"]
 
 _LOADER = "load_bundle_network"
 _NETWORK = "network_def"
@@ -61,19 +63,51 @@ def weight_overrides(parser: ConfigParser, weights: Mapping[str, BundleWeights])
 def network_overrides(bundle: str | Path, configs: tuple[str, ...], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Those overrides of a training that change the network, so that inference builds the same one.
 
+    They are the ids of `network_def` and those that it refers to, such as "window_hu" for "@window_hu".
+
     Args:
         bundle: Name or path.
         configs: Configurations laid over inference.json.
         overrides: Of train.json, by id.
     """
     parser = read_configs(bundle, ("inference.json", *configs))
-    return {key: value for key, value in overrides.items() if key.partition("#")[0] == _NETWORK and key in parser}
+    used = _used_ids(parser, _NETWORK, set())
+    return {key: value for key, value in overrides.items() if key in parser and _touches(key, used)}
 
 
 def existing_configs(bundle: str | Path, configs: tuple[str, ...]) -> tuple[str, ...]:
     """Those of some configurations that a bundle has; paths to files always are."""
     folder = find_bundle(bundle) / "configs"
     return tuple(name for name in configs if (folder / name).is_file() or Path(name).is_file())
+
+
+def check_configs(bundles: Sequence[str], configs: Sequence[str]) -> None:
+    """Refuses configurations that none of some bundles has.
+
+    Raises:
+        BundleError: If there is one; it says which the bundles have.
+    """
+    unknown = [name for name in configs if not any(existing_configs(bundle, (name,)) for bundle in bundles)]
+    if unknown:
+        known = sorted({path.name for bundle in bundles for path in (find_bundle(bundle) / "configs").glob("*.json")})
+        raise BundleError(
+            f"No trained bundle has the configuration {', '.join(unknown)}. {', '.join(bundles)} have "
+            f"{', '.join(known)}. Give one of these, or the path of a file."
+        )
+
+
+def _used_ids(parser: ConfigParser, key: str, found: set[str]) -> set[str]:
+    """An id and those that it refers to, directly or through others."""
+    if key not in found and key in parser:
+        found.add(key)
+        for reference in ReferenceResolver.find_refs_in_config(parser[key], key):
+            _used_ids(parser, reference.replace("::", "#"), found)
+    return found
+
+
+def _touches(key: str, used: set[str]) -> bool:
+    """Whether an id is one of those, holds one, or is inside of one."""
+    return any(f"{one}#".startswith(f"{key}#") or key.startswith(f"{one}#") for one in used)
 
 
 def _loaders(config: Any, key: str) -> Iterator[tuple[str, dict[str, Any]]]:

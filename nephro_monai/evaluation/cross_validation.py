@@ -20,7 +20,15 @@ from nephro_monai.evaluation.evaluate import evaluate_cohort
 from nephro_monai.evaluation.figures import write_figures
 from nephro_monai.evaluation.fold_calibration import CALIBRATION_FILE
 from nephro_monai.evaluation.fold_run import FoldJob, fold_folder, run_fold
-from nephro_monai.evaluation.fold_settings import FoldSettings, check_run, kept_bundles, settings_by_bundle, write_run
+from nephro_monai.evaluation.fold_settings import (
+    FoldSettings,
+    check_files,
+    check_run,
+    folds_were_given,
+    kept_bundles,
+    settings_by_bundle,
+    write_run,
+)
 from nephro_monai.evaluation.summary import summarize
 from nephro_monai.evaluation.tables import write_tables
 from nephro_monai.systems import find_system
@@ -70,16 +78,22 @@ def cross_validate(
         TrainingDataError: If the data cannot be divided, or the folds are of another data set.
     """
     system = find_system(settings.system)
-    settings_by_bundle(settings)
+    own = settings_by_bundle(settings)
     devices = available_devices(run.device, run.devices)
     cases = list_training_cases(run.data)
     check_run(run.out, settings)
-    plan = _plan(settings, run, cases)
+    check_files(settings, own, cases)
+    plan, given = _plan(settings, run, cases)
     notes = _notes(plan, settings)
     if "classification" in system.tasks:
         _check_classes(plan, cases)
-    write_run(run.out, settings, run.data)
+    write_run(run.out, settings, run.data, plan if given else None)
     plan.write(run.out / FOLDS_FILE)
+    if given:
+        report(
+            f"folds are as their file has them (seed {plan.seed}, stratified by {plan.stratify}); --seed, --stratify "
+            "and --calibration do not change them"
+        )
     for note in notes:
         report(note)
     quiet = len(devices) > 1 or devices[0] != "cpu"
@@ -93,17 +107,24 @@ def cross_validate(
     return _evaluate(settings, run, plan, report)
 
 
-def _plan(settings: FoldSettings, run: CrossValidationRun, cases: Sequence[dict[str, Any]]) -> FoldPlan:
-    """The folds of the run that is resumed, those that were given, or new ones."""
-    for path in (run.out / FOLDS_FILE, run.folds_file):
-        if path is not None and path.is_file():
-            plan = read_fold_plan(path, cases)
-            if len(plan.folds) != settings.folds:
-                raise TrainingDataError(f"{path} has {len(plan.folds)} folds, asked for are {settings.folds}.")
-            return plan
-    if run.folds_file is not None:
+def _plan(settings: FoldSettings, run: CrossValidationRun, cases: Sequence[dict[str, Any]]) -> tuple[FoldPlan, bool]:
+    """The folds of the run that is resumed, those that were given, or new ones; and whether a file gave them."""
+    own = run.out / FOLDS_FILE
+    if run.folds_file is not None and not run.folds_file.is_file():
         raise TrainingDataError(f"There is no file of folds {run.folds_file}.")
-    return plan_folds(cases, settings.folds, settings.stratify, settings.seed, settings.calibration_fraction)
+    plans = [(path, read_fold_plan(path, cases)) for path in (own, run.folds_file) if path and path.is_file()]
+    for path, plan in plans:
+        if len(plan.folds) != settings.folds:
+            raise TrainingDataError(f"{path} has {len(plan.folds)} folds, asked for are {settings.folds}.")
+        if plan.folds != plans[0][1].folds:
+            raise TrainingDataError(
+                f"{own} of the run in this folder has other folds than {path}. Leave --folds-file out to go on with "
+                "the folds of the run, or give another --out."
+            )
+    if plans:
+        before = folds_were_given(run.out)
+        return plans[0][1], before is None or before
+    return plan_folds(cases, settings.folds, settings.stratify, settings.seed, settings.calibration_fraction), False
 
 
 def _check_classes(plan: FoldPlan, cases: Sequence[dict[str, Any]]) -> None:

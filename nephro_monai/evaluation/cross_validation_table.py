@@ -35,7 +35,7 @@ class CrossValidationResult:
         data: Where the data come from, in a sentence.
         folds: The summary of each fold's held-out cases, from `summarize`.
         together: The summary of all cases, each predicted by the networks that have not seen it.
-        calibrations: What each fold was calibrated with; None where it was not.
+        calibrations: What each fold was calibrated with, or why it was not; None where no case was kept for it.
         notes: What is doubtful, in sentences.
     """
 

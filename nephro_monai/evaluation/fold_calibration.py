@@ -39,6 +39,8 @@ def calibrate_fold(
 ) -> FoldCalibration:
     """Fits the calibration on predicted cases and writes `calibration.json` beside them.
 
+    Where none can be fitted, the file holds the reason alone (`text`).
+
     Args:
         predictions: Folder of the predictions of the calibration cases, made without a calibration.
         cases: Their names.
@@ -56,7 +58,9 @@ def calibrate_fold(
     positives = sum(truth for _, truth in found)
     counts = f"{len(found)} calibration patients ({positives} malignant, {len(found) - positives} benign)"
     if not 0 < positives < len(found):
-        return FoldCalibration(None, f"not calibrated: {counts} have a classified tumor, both classes are needed.")
+        text = f"not calibrated: {counts} have a classified tumor, both classes are needed."
+        _write(predictions, {"text": text})
+        return FoldCalibration(None, text)
     fitted = fit_calibration([o for o, _ in found], [t for _, t in found], sensitivity)
     text = f"temperature {fitted.temperature:.2f}, {_limits(fitted)}, fitted on {counts}."
     if sensitivity is not None and fitted.benign_below == 0:
@@ -64,9 +68,13 @@ def calibrate_fold(
             f" Nothing is called benign: a sensitivity of {sensitivity:.0%} takes {fewest_malignant(sensitivity)} "
             "malignant calibration patients."
         )
-    with atomic_path(predictions / CALIBRATION_FILE) as path:
-        path.write_text(json.dumps({**asdict(fitted), "text": text}, indent=2) + "\n", encoding="utf-8")
+    _write(predictions, {**asdict(fitted), "text": text})
     return FoldCalibration(fitted, text)
+
+
+def _write(predictions: Path, content: Mapping[str, Any]) -> None:
+    with atomic_path(predictions / CALIBRATION_FILE) as path:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def patient_log_odds(diagnosis: Mapping[str, Any]) -> float | None:

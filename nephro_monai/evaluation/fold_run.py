@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from nephro_monai.data.fold_plan import PlannedFold
 from nephro_monai.engine.bundle_weights import BundleWeights, existing_configs, network_overrides, weight_overrides
 from nephro_monai.engine.bundles import instantiate, read_configs
 from nephro_monai.engine.cascade import cascade_parser
-from nephro_monai.engine.manifest import is_done
+from nephro_monai.engine.manifest import CASE_FILES, is_done
 from nephro_monai.engine.train import TrainOptions, train_bundle
 from nephro_monai.engine.weights import checksum
 from nephro_monai.errors import TrainingDataError
@@ -22,10 +23,16 @@ from nephro_monai.io.atomic import atomic_path
 from nephro_monai.structures import Calibration
 from nephro_monai.systems import System, find_system
 
-__all__ = ["CASCADE_FILE", "FoldJob", "fold_folder", "run_fold"]
+__all__ = ["CASCADE_FILE", "UNCALIBRATED_FILE", "FoldJob", "fold_folder", "run_fold"]
 
 CASCADE_FILE = "cascade.json"
 """In a fold's folder: the cascade's configuration with the fold's weights and calibration, for `nephro predict`."""
+
+UNCALIBRATED_FILE = "uncalibrated_cascade.json"
+"""In a fold's folder: the same without the calibration, which is fitted on its predictions."""
+
+OVERLAY_DIGEST_FILE = "cascade.sha256"
+"""Beside the predictions: digest of the weights and the calibration that they were made with."""
 
 Report = Callable[[str], None]
 
@@ -88,14 +95,14 @@ def run_fold(job: FoldJob, device: str, report: Report) -> None:
             weights[bundle] = _train(job, bundle, own[bundle], weights, device, report)
     calibration = None
     if "classification" in job.system.tasks and job.fold.calibration:
-        _write_cascade(job, weights, None)
-        _predict(job, "calibration", job.fold.calibration, own[CASCADE], device, report)
+        overlay = _write_cascade(job, weights, None, UNCALIBRATED_FILE)
+        _predict(job, "calibration", overlay, own[CASCADE], device, report)
         calibration = calibrate_fold(
             job.folder / "calibration", job.fold.calibration, job.malignant, job.settings.sensitivity
         )
         report(f"fold {job.index}: {calibration.text}")
-    _write_cascade(job, weights, None if calibration is None else calibration.calibration)
-    _predict(job, "predictions", job.fold.test, own[CASCADE], device, report)
+    overlay = _write_cascade(job, weights, None if calibration is None else calibration.calibration, CASCADE_FILE)
+    _predict(job, "predictions", overlay, own[CASCADE], device, report)
 
 
 def _train(
@@ -141,25 +148,66 @@ def _is_trained(out: Path) -> bool:
         return False
 
 
-def _write_cascade(job: FoldJob, weights: Mapping[str, BundleWeights], calibration: Calibration | None) -> None:
+@dataclass(frozen=True)
+class _Overlay:
+    """A configuration laid over the system's, and the digest of what it stands for."""
+
+    path: Path
+    digest: str
+
+
+def _write_cascade(
+    job: FoldJob, weights: Mapping[str, BundleWeights], calibration: Calibration | None, name: str
+) -> _Overlay:
     parser = cascade_parser(configs=(job.system.configuration, *job.settings.cascade_configs))
     content: dict[str, Any] = weight_overrides(parser, weights)
     if calibration is not None:
         content["calibration"] = {"_target_": "nephro_monai.structures.Calibration", **asdict(calibration)}
-    with atomic_path(job.folder / CASCADE_FILE) as path:
+    with atomic_path(job.folder / name) as path:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return _Overlay(job.folder / name, _digest(content, [chosen.path for chosen in weights.values()]))
+
+
+def _digest(content: Mapping[str, Any], weights: Sequence[Path]) -> str:
+    """Of an overlay, with the checksum of each weight file in place of its path."""
+    text = json.dumps(content, sort_keys=True)
+    for path in weights:
+        text = text.replace(json.dumps(str(path)), json.dumps(checksum(path)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _discard_outdated(folder: Path, cases: Sequence[str], digest: str) -> list[str]:
+    """Takes away predictions that were made with another overlay, or with one that is not known.
+
+    Returns:
+        Names of the cases that have to be predicted anew.
+    """
+    path = folder / OVERLAY_DIGEST_FILE
+    if path.is_file() and path.read_text(encoding="utf-8").strip() == digest:
+        return []
+    outdated = [case for case in cases if is_done(folder / case)]
+    for case in cases:
+        for name in reversed(CASE_FILES):  # the one that marks a case as done first
+            (folder / case / name).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(digest + "\n", encoding="utf-8")
+    return outdated
 
 
 def _predict(
-    job: FoldJob, name: str, cases: Sequence[str], overrides: Mapping[str, Any], device: str, report: Report
+    job: FoldJob, name: str, overlay: _Overlay, overrides: Mapping[str, Any], device: str, report: Report
 ) -> None:
     folder = job.folder / name
+    cases = job.fold.calibration if name == "calibration" else job.fold.test
     what = "calibration cases" if name == "calibration" else "held-out cases"
+    if outdated := _discard_outdated(folder, cases, overlay.digest):
+        report(f"fold {job.index}: {len(outdated)} {what} were predicted with other weights or another calibration")
     if all(is_done(folder / case) for case in cases):
         report(f"fold {job.index}: {len(cases)} {what} are predicted")
         return
     report(f"fold {job.index}: predicts {len(cases)} {what}")
-    configs = (job.system.configuration, *job.settings.cascade_configs, str(job.folder / CASCADE_FILE))
+    configs = (job.system.configuration, *job.settings.cascade_configs, str(overlay.path))
     parser = cascade_parser(configs=configs, overrides={
         "device_name": device, "inputs": [job.images[case] for case in cases], "output_dir": str(folder), **overrides,
     })  # fmt: skip

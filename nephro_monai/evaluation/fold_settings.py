@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nephro_monai.data.fold_plan import Stratify
-from nephro_monai.engine.bundle_weights import existing_configs
-from nephro_monai.engine.bundles import parse_overrides, read_configs
+from nephro_monai.data.fold_plan import FoldPlan, Stratify
+from nephro_monai.data.kits19 import lacking_files
+from nephro_monai.engine.bundle_weights import check_configs, existing_configs
+from nephro_monai.engine.bundles import instantiate, parse_overrides, read_configs
 from nephro_monai.engine.cascade import cascade_parser
 from nephro_monai.engine.environment import git_revision, versions
-from nephro_monai.errors import BundleError, OutputError
+from nephro_monai.errors import BundleError, OutputError, TrainingDataError
 from nephro_monai.io.atomic import atomic_path
 from nephro_monai.systems import System, find_system
 
-__all__ = ["RUN_FILE", "FoldSettings", "check_run", "kept_bundles", "settings_by_bundle", "write_run"]
+__all__ = [
+    "RUN_FILE",
+    "FoldSettings",
+    "check_files",
+    "check_run",
+    "folds_were_given",
+    "kept_bundles",
+    "settings_by_bundle",
+    "trained_bundles",
+    "write_run",
+]
 
 RUN_FILE = "cross_validation.json"
 """In the output folder: the settings of the run, for whoever resumes it or predicts with its folds."""
 
 BORROWED = "borrowed"
 CASCADE = "nephro_cascade"
+_MAKE_FOLDS = ("seed", "stratify", "calibration_fraction")
 
 
 @dataclass(frozen=True)
@@ -80,14 +92,22 @@ def kept_bundles(system: System, keep: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in system.bundles if name in names)
 
 
+def trained_bundles(system: System, keep: Sequence[str]) -> tuple[str, ...]:
+    """The bundles that every fold trains: all but the kept ones."""
+    kept = kept_bundles(system, keep)
+    return tuple(name for name in system.bundles if name not in kept)
+
+
 def settings_by_bundle(settings: FoldSettings) -> dict[str, dict[str, Any]]:
     """New values by id for every trained bundle's train.json and for the cascade.
 
     Raises:
-        BundleError: If a setting names an unknown bundle, or an id that no train.json has.
+        BundleError: If a setting names an unknown bundle, or an id that no train.json has; if a configuration is none
+            of a trained bundle's.
     """
     system = find_system(settings.system)
-    trained = [name for name in system.bundles if name not in kept_bundles(system, settings.keep)]
+    trained = trained_bundles(system, settings.keep)
+    check_configs(trained, settings.configs)
     parsers = {name: read_configs(name, ("train.json", *existing_configs(name, settings.configs))) for name in trained}
     cascade = cascade_parser(configs=(system.configuration, *settings.cascade_configs))
     found: dict[str, dict[str, Any]] = {name: {} for name in (*trained, CASCADE)}
@@ -106,8 +126,43 @@ def settings_by_bundle(settings: FoldSettings) -> dict[str, dict[str, Any]]:
     return found
 
 
+def folds_were_given(out: Path) -> bool | None:
+    """Whether the folds of the cross-validation in a folder came as a file; None if it holds none yet."""
+    path = out / RUN_FILE
+    return bool(json.loads(path.read_text(encoding="utf-8")).get("folds_given")) if path.is_file() else None
+
+
+def check_files(
+    settings: FoldSettings, overrides: Mapping[str, Mapping[str, Any]], cases: Sequence[dict[str, Any]]
+) -> None:
+    """Refuses data that lack a file that the training of a bundle asks for (`cases#require` of its train.json).
+
+    Args:
+        settings: Of the cross-validation.
+        overrides: From `settings_by_bundle`.
+        cases: From `list_training_cases`.
+
+    Raises:
+        TrainingDataError: If a case lacks a file; kept bundles are not trained and need none.
+    """
+    for bundle in trained_bundles(find_system(settings.system), settings.keep):
+        configs = ("train.json", *existing_configs(bundle, settings.configs))
+        parser = read_configs(bundle, configs, overrides[bundle])
+        require = instantiate(parser, "cases#require") if "cases#require" in parser else ()
+        lacking = {str(case["case"]): files for case in cases if (files := lacking_files(case, require))}
+        if lacking:
+            names = ", ".join(list(lacking)[:3])
+            absent = ", ".join(sorted({file for found in lacking.values() for file in found}))
+            raise TrainingDataError(
+                f"{bundle} cannot be trained on these data: {len(lacking)} of {len(cases)} cases lack {absent} "
+                f"({names}). Add the files, or give --keep {bundle} to use it as it comes."
+            )
+
+
 def check_run(out: Path, settings: FoldSettings) -> None:
     """Refuses to go on in a folder that holds another cross-validation.
+
+    Where the folds were given as a file, the settings that would otherwise have made them are not compared.
 
     Raises:
         OutputError: If its settings differ, or its file is broken.
@@ -116,11 +171,17 @@ def check_run(out: Path, settings: FoldSettings) -> None:
     if not path.is_file():
         return
     try:
-        earlier = dict(json.loads(path.read_text(encoding="utf-8"))["settings"])
+        content = json.loads(path.read_text(encoding="utf-8"))
+        earlier = dict(content["settings"])
+        ignored = _MAKE_FOLDS if content.get("folds_given") else ()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path} is broken ({error}). Give another --out, or remove the folder.") from error
     wanted = settings.content
-    differing = [f"{k} was {earlier.get(k)!r}, is {wanted.get(k)!r}" for k in wanted if earlier.get(k) != wanted[k]]
+    differing = [
+        f"{key} was {earlier.get(key)!r}, is {value!r}"
+        for key, value in wanted.items()
+        if key not in ignored and earlier.get(key) != value
+    ]
     if differing:
         raise OutputError(
             f"{out} holds a cross-validation with other settings ({'; '.join(differing)}). Give the same settings to "
@@ -128,13 +189,26 @@ def check_run(out: Path, settings: FoldSettings) -> None:
         )
 
 
-def write_run(out: Path, settings: FoldSettings, data: Path) -> None:
+def write_run(out: Path, settings: FoldSettings, data: Path, given: FoldPlan | None = None) -> None:
     """Writes what the run is, before it starts.
+
+    Args:
+        out: Folder of the cross-validation.
+        settings: Of the run.
+        data: Data folder.
+        given: The folds where a file gave them: seed and stratification are recorded as the file has them, the share
+            for calibration as unknown (null). None where the settings made them.
 
     Raises:
         OutputError: If the file cannot be written.
     """
-    content = {"settings": settings.content, "data": data.name, "git_revision": git_revision(), "versions": versions()}
+    decided = settings.content
+    if given is not None:
+        decided |= {"seed": given.seed, "stratify": given.stratify, "calibration_fraction": None}
+    content = {
+        "settings": decided, "folds_given": given is not None, "data": data.name, "git_revision": git_revision(),
+        "versions": versions(),
+    }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / RUN_FILE) as path:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -13,7 +13,10 @@ from nephro_monai.constants import CLASS_NAMES
 from nephro_monai.metrics.verdict_calibration import pooled_log_odds
 from nephro_monai.structures import Calibration, Diagnosis, SliceVote, TumorVote, Verdict
 
-__all__ = ["VoteMalignancyd", "calibrated_reason", "vote_patient", "vote_tumor"]
+__all__ = ["NO_TUMOR", "VoteMalignancyd", "calibrated_reason", "vote_patient", "vote_tumor"]
+
+NO_TUMOR = "No tumor was found."
+"""Reason of a patient without a tumor."""
 
 _BENIGN, _MALIGNANT = CLASS_NAMES
 
@@ -106,7 +109,7 @@ def vote_patient(
         calibration: Temperature and limits; None lets the majority decide.
     """
     if not tumors:
-        return Diagnosis("undetermined", "No tumor was found.", slices=tuple(slices))
+        return Diagnosis("undetermined", NO_TUMOR, slices=tuple(slices))
     verdicts = tuple(
         vote_tumor(index, [vote for vote in slices if vote.tumor == index], min_slices, min_agreement, calibration)
         for index in tumors

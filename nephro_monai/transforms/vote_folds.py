@@ -13,7 +13,7 @@ from monai.transforms import MapTransform
 
 from nephro_monai.constants import CLASS_NAMES, SLICE_CLASS_NAMES
 from nephro_monai.structures import Box, Diagnosis, ModelVote, SliceVote, Tumor, Verdict
-from nephro_monai.transforms.vote import vote_patient
+from nephro_monai.transforms.vote import NO_TUMOR, vote_patient
 
 __all__ = ["VoteFoldsd", "join_votes", "vote_folds"]
 
@@ -93,7 +93,7 @@ def vote_folds(diagnoses: Sequence[Diagnosis], tumors: Sequence[int], slices: Se
         if probability is not None
     )
     if not tumors or not models:
-        reason = "No tumor was found by most folds." if not tumors else diagnoses[0].reason
+        reason = "No tumor was found by most folds." if not tumors else _why_unclassified(diagnoses)
         return replace(evidence, verdict="undetermined", reason=reason, agreement=None, models=models)
     said = ", ".join(f"{counts[name]} {name}" for name in (_MALIGNANT, _BENIGN, "undetermined") if counts[name])
     verdict: Verdict = "undetermined"
@@ -117,6 +117,17 @@ def join_votes(votes: Sequence[SliceVote]) -> SliceVote:
     mean = tuple(sum(sorted(values)) / len(known) for values in zip(*known, strict=True))
     names = CLASS_NAMES if len(mean) == len(CLASS_NAMES) else SLICE_CLASS_NAMES
     return replace(votes[0], probabilities=mean, vote=names[max(range(len(mean)), key=mean.__getitem__)])
+
+
+def _why_unclassified(diagnoses: Sequence[Diagnosis]) -> str:
+    """The folds' common reason; where they differ, or deny the tumor that the common label map has, who says what."""
+    folds: dict[str, list[str]] = {}
+    for index, diagnosis in enumerate(diagnoses):
+        folds.setdefault(diagnosis.reason, []).append(str(index))
+    if len(folds) == 1 and NO_TUMOR not in folds:
+        return diagnoses[0].reason
+    said = " ".join(f"Fold{'s' * (len(who) > 1)} {', '.join(who)}: {reason}" for reason, who in folds.items())
+    return f"Not classified: no fold classified a tumor. {said}"
 
 
 def _same_tumor(index: int, own: Sequence[Tumor], common: Sequence[Tumor]) -> int | None:

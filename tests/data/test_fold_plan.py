@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from nephro_monai.data.fold_plan import FoldPlan, dataset_fingerprint, named_split, plan_folds, read_fold_plan
+from nephro_monai.data.fold_plan import (
+    FoldPlan,
+    PlannedFold,
+    dataset_fingerprint,
+    named_split,
+    plan_folds,
+    read_fold_plan,
+)
 from nephro_monai.errors import TrainingDataError
 
 
@@ -119,6 +126,32 @@ def test_broken_file(make_cases, tmp_path, content):
     (tmp_path / "folds.json").write_text(content)
     with pytest.raises(TrainingDataError, match="no file of folds"):
         read_fold_plan(tmp_path / "folds.json", make_cases("MB"))
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ([("01", "0234", ""), ("234", "01", "")], "in fold 0, case_00000 is in test and in training"),
+        ([("01", "234", ""), ("234", "01", "1")], "in fold 1, case_00001 is in training and in calibration"),
+        (
+            [("014", "2", "3"), ("23", "01", "")],
+            "in fold 0, the patient of case_00003 and case_00004 is in test and in",
+        ),
+        ([("01", "234", ""), ("234", "017", "")], r"case_00007 \(training of fold 1\) is no case"),
+        ([("01", "234", ""), ("1234", "0", "")], r"case_00001 is tested 2 times \(folds 0, 1\)"),
+        ([("01", "34", ""), ("2344", "01", "")], r"case_00004 is tested 2 times \(folds 1, 1\)"),
+        ([("01", "", "34"), ("234", "01", "")], "fold 0 has no training case"),
+        ([("", "01", ""), ("01234", "", "")], "fold 0 has no test case"),
+    ],
+)
+def test_file_whose_folds_leak(make_cases, tmp_path, folds, message):
+    cases = make_cases("MMMBB", ["p0", "p1", "p2", "p3", "p3"])
+    planned = tuple(
+        PlannedFold(*(tuple(f"case_{int(digit):05d}" for digit in part) for part in parts)) for parts in folds
+    )
+    FoldPlan(dataset_fingerprint(cases), 0, "none", planned).write(tmp_path / "folds.json")
+    with pytest.raises(TrainingDataError, match=message):
+        read_fold_plan(tmp_path / "folds.json", cases)
 
 
 def test_fingerprint_sees_what_matters(make_cases):

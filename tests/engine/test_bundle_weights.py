@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from nephro_monai.engine.bundle_weights import BundleWeights, existing_configs, network_overrides, weight_overrides
+from nephro_monai.engine.bundle_weights import (
+    BundleWeights,
+    check_configs,
+    existing_configs,
+    network_overrides,
+    weight_overrides,
+)
 from nephro_monai.engine.bundles import instantiate, read_configs
 from nephro_monai.engine.cascade import cascade_parser
+from nephro_monai.errors import BundleError
 from nephro_monai.systems import SYSTEMS
 
 VNET = "kidney_tumor_ct_segmentation_vnet"
@@ -76,3 +83,23 @@ def test_bundles_without_a_configuration_go_without(tmp_path):
         "full_size.json", "folds.json", str(own),
     )  # fmt: skip
     assert existing_configs(VNET, ("full_size.json", "folds.json")) == ("full_size.json",)
+
+
+def test_ids_that_the_network_refers_to_reach_inference():
+    overrides = {"window_hu": [-100.0, 300.0], "slice_size": 64, "slices_per_epoch": 4, "network_def#width": 0.5}
+    first = network_overrides("kidney_ct_segmentation_enet", (), overrides)
+    assert first == {"window_hu": [-100.0, 300.0], "slice_size": 64, "network_def#width": 0.5}
+    second = network_overrides(
+        "kidney_tumor_ct_segmentation_enet", (), {**overrides, "crop_size": 32, "window_hu#0": 1}
+    )
+    assert set(second) == {"window_hu", "window_hu#0", "crop_size", "network_def#width"}
+    parser = read_configs("kidney_ct_segmentation_enet", ("inference.json",), first)
+    assert instantiate(parser, "network_def#window_hu") == [-100.0, 300.0]
+
+
+def test_configurations_that_no_bundle_has(tmp_path):
+    check_configs((VNET, DENSENET), ("folds.json", "full_size.json"))
+    with pytest.raises(BundleError, match=r"the configuration fullsize.json\..*full_size.json"):
+        check_configs((VNET, DENSENET), ("full_size.json", "fullsize.json"))
+    with pytest.raises(BundleError, match=r"the configuration folds\.json"):
+        check_configs((VNET,), ("folds.json",))

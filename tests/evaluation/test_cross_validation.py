@@ -174,3 +174,25 @@ def test_folds_of_another_data_set_and_of_another_number(twelve, tmp_path):
     given = CrossValidationRun(small, tmp_path / "out", tmp_path / "absent.json", device="cpu")
     with pytest.raises(TrainingDataError, match="no file of folds"):
         cross_validate(FoldSettings("scnet", folds=2), given)
+
+
+def test_folds_of_the_run_and_of_a_file_that_differ(tmp_path):
+    from nephro_monai.data import list_training_cases, plan_folds
+    from nephro_monai.evaluation import cross_validation as module
+
+    data = tmp_path / "data"
+    generate_cohort(data, CohortConfig(cases=4, seed=9, small=True, kinds=("malignant", "benign")))
+    cases = list_training_cases(data)
+    settings = FoldSettings("scnet", folds=2, seed=1)
+    for seed in (0, 1):
+        plan_folds(cases, 2, seed=seed).write(tmp_path / f"seed_{seed}.json")
+    assert plan_folds(cases, 2, seed=0).folds != plan_folds(cases, 2, seed=1).folds
+    given = CrossValidationRun(data, tmp_path / "out", tmp_path / "seed_0.json", device="cpu")
+    plan, from_file = module._plan(settings, given, cases)
+    assert plan.seed == 0 and from_file
+    plan.write(tmp_path / "out" / "folds.json")
+    assert module._plan(settings, given, cases) == (plan, True)
+    other = CrossValidationRun(data, tmp_path / "out", tmp_path / "seed_1.json", device="cpu")
+    with pytest.raises(TrainingDataError, match=r"has other folds than .*seed_1\.json"):
+        module._plan(settings, other, cases)
+    assert module._plan(settings, CrossValidationRun(data, tmp_path / "new"), cases)[1] is False

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from nephro_monai.errors import BundleError, OutputError
-from nephro_monai.evaluation.fold_settings import FoldSettings, check_run, kept_bundles, settings_by_bundle, write_run
+from nephro_monai.data import FoldPlan
+from nephro_monai.errors import BundleError, OutputError, TrainingDataError
+from nephro_monai.evaluation.fold_settings import (
+    FoldSettings,
+    check_files,
+    check_run,
+    folds_were_given,
+    kept_bundles,
+    settings_by_bundle,
+    write_run,
+)
 from nephro_monai.systems import find_system
 
 VNET = "kidney_tumor_ct_segmentation_vnet"
@@ -71,3 +80,42 @@ def test_the_same_run_goes_on_and_another_does_not(tmp_path: Path):
     (tmp_path / "cross_validation.json").write_text("[]")
     with pytest.raises(OutputError, match="is broken"):
         check_run(tmp_path, settings)
+
+
+def test_a_configuration_that_no_trained_bundle_has_is_refused():
+    with pytest.raises(BundleError, match=r"No trained bundle has the configuration fullsize.json"):
+        settings_by_bundle(FoldSettings("faster_rcnn_vnet", configs=("fullsize.json",)))
+    with pytest.raises(BundleError, match=r"the configuration lrac.json"):
+        settings_by_bundle(FoldSettings("color_nephro_net", keep=("ct_colorization_cic",), configs=("lrac.json",)))
+
+
+def test_files_that_a_training_asks_for():
+    cases = [{"case": f"case_{i:05d}", "image": "i", "label": "l"} for i in range(3)]
+    cases[1]["tissues"] = "t"
+    settings = FoldSettings("color_nephro_net")
+    message = (
+        r"ct_colorization_cic cannot .*: 2 of 3 cases lack tissues.nii.gz \(case_00000, case_00002\).*--keep ct_co"
+    )
+    with pytest.raises(TrainingDataError, match=message):
+        check_files(settings, settings_by_bundle(settings), cases)
+    kept = FoldSettings("color_nephro_net", keep=("ct_colorization_cic",))
+    check_files(kept, settings_by_bundle(kept), cases)
+    asked = FoldSettings(
+        "color_nephro_net", settings=('ct_colorization_cic:cases#require=["imaging", "segmentation"]',)
+    )
+    check_files(asked, settings_by_bundle(asked), cases)
+
+
+def test_settings_that_did_not_make_the_folds_are_not_recorded(tmp_path: Path):
+    settings = FoldSettings("scnet", folds=2, seed=3, calibration_fraction=0.3)
+    assert folds_were_given(tmp_path) is None
+    write_run(tmp_path, settings, Path("data"), FoldPlan("", 7, "none", ()))
+    written = json.loads((tmp_path / "cross_validation.json").read_text())["settings"]
+    assert (written["seed"], written["stratify"], written["calibration_fraction"]) == (7, "none", None)
+    assert folds_were_given(tmp_path) is True
+    check_run(tmp_path, settings)
+    check_run(tmp_path, FoldSettings("scnet", folds=2))
+    with pytest.raises(OutputError, match=r"\(folds was 2, is 3\)"):
+        check_run(tmp_path, FoldSettings("scnet", folds=3))
+    write_run(tmp_path, settings, Path("data"))
+    assert folds_were_given(tmp_path) is False

@@ -81,3 +81,12 @@ def test_joined_vote_of_three_classes():
     assert joined.vote == "benign" and joined.probabilities == pytest.approx((0.5, 0.4 / 3, 1.1 / 3))
     unclassified = SliceVote(1, 0, 0, 0.0, 9.0)
     assert join_votes([unclassified]) is unclassified
+
+
+def test_a_tumor_that_some_folds_deny_is_not_reported_as_none():
+    none, cut = Diagnosis("undetermined", "No tumor was found."), Diagnosis("undetermined", "Not classified: none cut.")
+    found = vote_folds([none, cut, none], [1], [])
+    assert found.verdict == "undetermined" and found.reason == (
+        "Not classified: no fold classified a tumor. Folds 0, 2: No tumor was found. Fold 1: Not classified: none cut."
+    )
+    assert vote_folds([none], [1], []).reason.startswith("Not classified: ")
