@@ -88,7 +88,7 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	for bundle in $(ON_TUMORS); do train "$$bundle" "$$bundle" tumors; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
 	for bundle in $(ON_PATIENTS); do train "$$bundle" "$$bundle" patients; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
 	vnet=kidney_tumor_ct_segmentation_vnet; \
-	train vnet_kidneys $$vnet kidneys --set initial_weights="$(CURDIR)/runs/$$vnet/model.pt" --set learning_rate=0.0012 --set epochs=VNETEPOCHS; \
+	train vnet_kidneys $$vnet kidneys --set initial_weights="$(CURDIR)/runs/$$vnet/model.pt" --set learning_rate=0.0012 --set epochs=44; \
 	$(BIN)/nephro install-weights runs/vnet_kidneys $$vnet; \
 	gru=renal_tumor_ct_patient_classification; \
 	train patient_gru $$gru patients --config gru.json; \
