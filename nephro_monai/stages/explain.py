@@ -40,7 +40,7 @@ class ExplainSlicesd(MapTransform):
         class_names: Sequence[str] = CLASS_NAMES,
         batch_size: int = 64,
     ) -> None:
-        """Prepares a copy of the tail, since hooks stay in it.
+        """Prepares a copy of the tail.
 
         Args:
             tail: What the network does with the features: (B, C, h, w) to logits (B, classes), such as the `head` of a
@@ -57,8 +57,7 @@ class ExplainSlicesd(MapTransform):
         super().__init__(keys)
         if len(self.keys) != 1 or batch_size < 1:
             raise ValueError(f"ExplainSlicesd needs one key and batch_size >= 1, got {self.keys} and {batch_size}.")
-        own = nn.Sequential(nn.Identity(), copy.deepcopy(tail)).eval().requires_grad_(False).float().cpu()
-        self.cam = GradCAM(own, "0", postprocessing=_scaled)
+        self.tail = nn.Sequential(nn.Identity(), copy.deepcopy(tail)).eval().requires_grad_(False).float().cpu()
         self.votes_key = votes_key
         self.output_key = output_key
         self.class_names = tuple(class_names)
@@ -77,20 +76,24 @@ class ExplainSlicesd(MapTransform):
         votes = [vote.vote for vote in case[self.votes_key]]
         if len(votes) != len(features):
             raise ValueError(f"{len(features)} slices in '{self.keys[0]}', {len(votes)} in '{self.votes_key}'.")
+        # Hooks stay in what Grad-CAM looks into, and cannot be sent to another process: so a copy per case.
+        with torch.inference_mode(mode=False):
+            cam = GradCAM(copy.deepcopy(self.tail), "0", postprocessing=_scaled)
         maps = torch.zeros((len(features), 1, *features.shape[2:]))
         for index, name in enumerate(self.class_names):
             # A class at a time: MONAI adds up the scores of a batch over all classes that it is given.
             places = [place for place, vote in enumerate(votes) if vote == name]
             for start in range(0, len(places), self.batch_size):
                 chosen = places[start : start + self.batch_size]
-                maps[chosen] = self._maps(features[chosen], index)
+                maps[chosen] = _maps(cam, features[chosen], index)
         case[self.output_key] = maps
         return case
 
-    def _maps(self, features: torch.Tensor, class_index: int) -> torch.Tensor:
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            found: torch.Tensor = self.cam(features.clone().requires_grad_(), class_idx=class_index)
-            return found.detach()
+
+def _maps(cam: GradCAM, features: torch.Tensor, class_index: int) -> torch.Tensor:
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        found: torch.Tensor = cam(features.clone().requires_grad_(), class_idx=class_index)
+        return found.detach()
 
 
 def _scaled(maps: torch.Tensor) -> torch.Tensor:
