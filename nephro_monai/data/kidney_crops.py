@@ -16,7 +16,14 @@ from nephro_monai.data.case_volumes import cut_every_case, read_volumes
 from nephro_monai.geometry import find_components, resample_to_shape, resampled_shape
 from nephro_monai.structures import Box
 
-__all__ = ["CropSettings", "box_without_kidney", "cut_kidney_crops", "kidney_crops_of_case"]
+__all__ = [
+    "CropSettings",
+    "box_without_kidney",
+    "cut_kidney_crops",
+    "kidney_crops_of_case",
+    "pad_crop",
+    "some_indices",
+]
 
 _INDICES_PER_CLASS = 4000
 _BODY_HU = -200.0
@@ -110,11 +117,11 @@ def _crop(
     target = resampled_shape(box.shape, spacing_mm, settings.spacing_mm)
     hu = resample_to_shape(image[box.slices][None, None], target)[0]
     labels = _most_common_label(label[box.slices], target)
-    hu, labels = _pad(hu, settings.minimum_shape, HU_RANGE[0]), _pad(labels, settings.minimum_shape, 0)
+    hu, labels = pad_crop(hu, settings.minimum_shape, HU_RANGE[0]), pad_crop(labels, settings.minimum_shape, 0)
     return {
         "image": hu.round().to(torch.int16),
         "label": labels,
-        "label_cls_indices": [_some_indices(labels, value) for value in LABEL_NAMES],
+        "label_cls_indices": [some_indices(labels, value) for value in LABEL_NAMES],
     }
 
 
@@ -130,13 +137,14 @@ def _most_common_label(label: torch.Tensor, target: Sequence[int]) -> torch.Tens
     return labels
 
 
-def _pad(volume: torch.Tensor, minimum_shape: Sequence[int], value: float) -> torch.Tensor:
+def pad_crop(volume: torch.Tensor, minimum_shape: Sequence[int], value: float) -> torch.Tensor:
+    """A (1, X, Y, Z) crop of at least a shape, padded evenly on both sides with a value."""
     missing = [max(0, wanted - n) for wanted, n in zip(minimum_shape, volume.shape[1:], strict=True)]
     sides = [side for total in reversed(missing) for side in (total // 2, total - total // 2)]
     return functional.pad(volume, sides, value=value) if any(missing) else volume
 
 
-def _some_indices(labels: torch.Tensor, value: int) -> np.ndarray:
+def some_indices(labels: torch.Tensor, value: int) -> np.ndarray:
     """Flat indices of voxels of one class, evenly thinned out to some thousands."""
     indices = np.flatnonzero(labels.numpy() == value)
     return indices[:: max(1, len(indices) // _INDICES_PER_CLASS)].astype(np.int32)

@@ -14,7 +14,7 @@ import torch
 
 from nephro_monai.constants import LABEL_NAMES
 from nephro_monai.data.case_volumes import cut_every_case
-from nephro_monai.data.kidney_crops import CropSettings, _pad, _some_indices, box_without_kidney
+from nephro_monai.data.kidney_crops import CropSettings, box_without_kidney, pad_crop, some_indices
 from nephro_monai.data.kits19 import list_training_cases
 from nephro_monai.errors import OutputError, TrainingDataError
 from nephro_monai.geometry import find_components, resampled_shape
@@ -95,7 +95,7 @@ def _crops_of_case(settings: CropSettings, case: dict[str, Any]) -> list[dict[st
     crops = []
     for box in boxes:
         nx, ny, nz = resampled_shape(box.shape, spacing, settings.spacing_mm)
-        crop = _pad(_most_common(tissues[box.slices], (nx, ny, nz))[None], settings.minimum_shape, 0)
+        crop = pad_crop(_most_common(tissues[box.slices], (nx, ny, nz))[None], settings.minimum_shape, 0)
         crops.append(_item(crop, table, case["case"], str(case.get("patient") or case["case"])))
     return crops
 
@@ -105,7 +105,7 @@ def _item(tissues: torch.Tensor, table: np.ndarray, case: str, patient: str) -> 
     return {
         "tissues": tissues,
         "label_of_tissue": table,
-        "label_cls_indices": [_some_indices(labels, value) for value in LABEL_NAMES],
+        "label_cls_indices": [some_indices(labels, value) for value in LABEL_NAMES],
         "case": case,
         "patient": patient,
     }

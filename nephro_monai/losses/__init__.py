@@ -1,1 +1,1 @@
-"""TODO."""
+"""Losses of the trainings."""

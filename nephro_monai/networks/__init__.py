@@ -1,1 +1,1 @@
-"""TODO."""
+"""Networks: tensors in, tensors out."""
