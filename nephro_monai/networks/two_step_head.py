@@ -114,6 +114,11 @@ class TwoStepNetwork(nn.Module):
         binary, ternary = self.head(self.network(image))
         return MultiTaskOutput(ternary=resized_like(ternary, image), binary=resized_like(binary, image))
 
+    @torch.jit.unused
+    def set_statistics(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+        """Hands the slice statistics of a training set to the network within (`ENet.set_statistics`)."""
+        self.network.set_statistics(mean, deviation)
+
 
 def resized_like(logits: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
     """Logits (B, C, *spatial) interpolated to an image's rows and columns (and slices), unless they have them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,6 +14,8 @@ from monai.networks import one_hot
 from torch import nn
 
 from nephro_monai.constants import LABEL_NAMES
+from nephro_monai.losses.two_step import TwoStepLoss
+from nephro_monai.networks.two_step_head import network_outputs
 
 __all__ = ["SegmentationModule"]
 
@@ -27,7 +30,7 @@ class SegmentationModule(pl.LightningModule):
 
     Args:
         network: Gives logits (B, classes, X, Y, Z), or (B, classes, H, W).
-        loss: Called with (logits, label).
+        loss: Called with (logits, label); a `TwoStepLoss` also sees the first step of a two-step head.
         learning_rate: Highest learning rate of AdamW.
         weight_decay: Of AdamW; 0 makes it Adam.
         train_inferer: Runs the network on training patches.
@@ -63,8 +66,10 @@ class SegmentationModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
         """Loss of one batch of patches."""
         image = batch["image"].contiguous(memory_format=self.memory_format)
-        logits = self.train_inferer(image, self.network)
-        loss = self.loss(logits.float(), batch["label"])
+        if isinstance(self.loss, TwoStepLoss):
+            loss = self.loss(self.train_inferer(image, partial(network_outputs, self.network)), batch["label"])
+        else:
+            loss = self.loss(self.train_inferer(image, self.network).float(), batch["label"])
         self.log("train_loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(image))
         return loss
 

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from nephro_monai.engine.bundles import find_bundle, read_configs
+from nephro_monai.engine.train import TrainOptions, train_bundle
+from nephro_monai.engine.weights import load_bundle_network
+from nephro_monai.networks.two_step_head import TwoStepNetwork
 from nephro_monai.stages import TwoStageSettings
 
 FIRST, SECOND = "kidney_ct_segmentation_enet", "kidney_tumor_ct_segmentation_enet"
@@ -59,6 +62,21 @@ def test_slices_and_their_statistics_are_of_the_stated_size(bundle, size, labels
     statistics = parser.get_parsed_content("statistics")
     assert statistics.mean.shape == statistics.deviation.shape == (1, size, size)
     assert statistics.mean[0, size // 2, size // 2] > -150 and statistics.deviation.max() > 50
+
+
+def test_the_second_stage_trains_with_the_two_step_head(phantom_cohort, tmp_path):
+    overrides = {
+        "epochs": 1, "slices_per_epoch": 2, "batch_size": 2, "workers": 0, "progress": False, "validation_interval": 1,
+        "validation_fraction": 0.3,
+    }  # fmt: skip
+    options = TrainOptions(
+        data=phantom_cohort, out=tmp_path, device="cpu", configs=("two_step.json",), overrides=overrides
+    )
+    weights = train_bundle(find_bundle(SECOND), options)
+    network = load_bundle_network(SECOND, "cpu", configs=["inference.json", "two_step.json"], weights=str(weights))
+    assert isinstance(network, TwoStepNetwork)
+    assert network.network.standardize.mean.std() > 0, "the statistics of the training set travel with the weights"
+    assert network(torch.zeros(1, 1, 128, 128)).shape == (1, 3, 128, 128)
 
 
 @pytest.mark.parametrize("bundle", [FIRST, SECOND])

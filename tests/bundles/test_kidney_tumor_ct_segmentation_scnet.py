@@ -24,7 +24,7 @@ CASCADE_CONFIGS = find_bundle("nephro_cascade") / "configs"
 ROOT = find_bundle(BUNDLE)
 CONFIGS = ROOT / "configs"
 TINY = {"name": "resnet10t", "channels": [4, 8, 8, 8], "stem_width": 4}
-BASELINES = ["unet.json", "pspnet.json", "resnet50.json", "ternary_only.json"]
+BASELINES = ["unet.json", "unet_two_step.json", "pspnet.json", "resnet50.json", "ternary_only.json"]
 
 
 def config(name: str) -> dict:

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from nephro_monai.constants import SEGMENTATION_WINDOW_HU
+from nephro_monai.engine import load_cascade
 from nephro_monai.engine.bundles import find_bundle, read_configs
+from nephro_monai.engine.train import TrainOptions, train_bundle
+from nephro_monai.networks.two_step_head import TwoStepNetwork
 from nephro_monai.stages import SegmentSettings
 
 BUNDLE = "kidney_tumor_ct_segmentation_vnet"
@@ -49,6 +52,26 @@ def test_patches_follow_the_ratios(phantom_cohort):
     draws = [dataset[with_tumor + k * len(dataset)][0]["label"] for k in range(20)]
     assert sum(bool((label == 2).any()) for label in draws) >= 7, "two fifths are centered on tumor"
     assert sum(bool((label > 0).any()) for label in draws) >= 14
+
+
+def test_the_two_step_head_trains_and_takes_its_place_in_the_cascade(phantom_cohort, tmp_path):
+    narrow = {"network_def#network#width": 2}
+    overrides = {
+        "epochs": 1, "patches_per_epoch": 2, "batch_size": 2, "workers": 0, "progress": False, "validation_interval": 1,
+        "validation_fraction": 0.3, **narrow,
+    }  # fmt: skip
+    options = TrainOptions(
+        data=phantom_cohort, out=tmp_path, device="cpu", configs=("two_step.json",), overrides=overrides
+    )
+    weights = train_bundle(find_bundle(BUNDLE), options)
+    segmenter = {
+        "_target_": "nephro_monai.engine.load_bundle_network", "bundle": BUNDLE, "device": "cpu",
+        "configs": ["inference.json", "two_step.json"], "weights": str(weights), "overrides": narrow,
+    }  # fmt: skip
+    journey = load_cascade(device="cpu", overrides={"segmenter": segmenter})
+    network = journey.transforms[2].network
+    assert isinstance(network, TwoStepNetwork) and not network.training
+    assert network(torch.zeros(1, 1, 48, 48, 32)).shape == (1, 3, 48, 48, 32)
 
 
 def test_full_size_is_the_paper():
