@@ -116,8 +116,15 @@ class TwoStepNetwork(nn.Module):
 
     @torch.jit.unused
     def set_statistics(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Hands the slice statistics of a training set to the network within (`ENet.set_statistics`)."""
-        self.network.set_statistics(mean, deviation)
+        """Hands the slice statistics of a training set to the network within (`ENet.set_statistics`).
+
+        Raises:
+            ValueError: If that network has none.
+        """
+        take = getattr(self.network, "set_statistics", None)
+        if take is None:
+            raise ValueError(f"{type(self.network).__name__} has no slice statistics; our ENet has.")
+        take(mean, deviation)
 
 
 def resized_like(logits: torch.Tensor, image: torch.Tensor) -> torch.Tensor:

@@ -100,3 +100,11 @@ def test_outputs_of_plain_networks():
     assert outline.ternary.shape == (2, 3, 32, 32) and outline.classes is None
     classes = network_outputs(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 3)), image)
     assert classes.classes.shape == (2, 3) and classes.ternary is None
+
+
+def test_slice_statistics_go_to_the_network_within():
+    network = TwoStepNetwork(ENet(in_channels=1, out_channels=3, slice_shape=(16, 16)), "fullconv")
+    network.set_statistics(torch.full((1, 16, 16), 7.0), torch.full((1, 16, 16), 30.0))
+    assert network.network.standardize.mean.eq(7).all()
+    with pytest.raises(ValueError, match="no slice statistics"):
+        TwoStepNetwork(VNet(width=1), "out_tr").set_statistics(torch.zeros(1, 16, 16), torch.ones(1, 16, 16))
