@@ -44,6 +44,7 @@ class SegmentSettings:
         loss_weights: Class weights of the training's loss. Their logarithms are taken off the logits, so that what made
             tumors worth more in training does not make them larger here (logit adjustment, Menon 2021,
             arXiv 2007.07314).
+        mirror: Average the logits with those of windows mirrored left to right (test-time flip), in twice the time.
         bfloat16: None uses bfloat16 where the hardware has it; True or False decides by hand.
     """
 
@@ -55,6 +56,7 @@ class SegmentSettings:
     smallest_kidney_ml: float = 2.0
     smallest_tumor_ml: float = 0.5
     loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mirror: bool = False
     bfloat16: bool | None = None
 
 
@@ -187,7 +189,10 @@ def segment_box(
 
     def logits(patches: torch.Tensor) -> torch.Tensor:
         with autocast(device, settings.bfloat16):
-            return network(patches.contiguous(memory_format=torch.channels_last_3d)).float()
+            found = network(patches.contiguous(memory_format=torch.channels_last_3d)).float()
+            if not settings.mirror:
+                return found
+            return (found + network(patches.flip(2)).float().flip(2)) / 2
 
     inferer = SlidingWindowInferer(
         settings.roi_size, settings.batch_size, settings.overlap, mode="gaussian", padding_mode="constant", cval=-1.0

@@ -88,6 +88,24 @@ def test_the_working_grid_itself_is_returned_exactly():
     np.testing.assert_array_equal(segment(image, [Box(0, 0, 0, 80, 80, 40)]), truth_of(image))
 
 
+def test_mirrored_windows_cancel_what_differs_between_left_and_right():
+    """A network that sees tumors only in the left half of its window."""
+    image = scan_of([((24, 24, 24), 20, KIDNEY_HU), ((24, 24, 24), 10, TUMOR_HU)], (32, 32, 16), (1.5, 1.5, 3.0))
+
+    def network(patches: torch.Tensor) -> torch.Tensor:
+        tilt = torch.linspace(-40, 40, patches.shape[2])[:, None, None]
+        return thresholds(patches) + torch.stack([torch.zeros_like(tilt), torch.zeros_like(tilt), tilt])
+
+    case = {"image": image, "kidneys": [Box(0, 0, 0, 32, 32, 16)]}
+    plain, mirrored = (
+        SegmentKidneyTumord(network, settings=replace(SETTINGS, mirror=mirror))(case)["segmentation"].numpy()[0]
+        for mirror in (False, True)
+    )
+    truth = truth_of(image)
+    assert dice(plain == 2, truth == 2) < 0.9
+    np.testing.assert_array_equal(mirrored, truth)
+
+
 def test_only_the_largest_region_of_a_box_is_kept():
     image = scan_of([((40, 60, 60), 25, KIDNEY_HU), ((95, 60, 60), 12, KIDNEY_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
     boxes = [Box(0, 0, 0, 80, 80, 40)]
