@@ -13,12 +13,14 @@ from nephro_monai.cli.check_dataset import check_dataset
 from nephro_monai.cli.compare import compare
 from nephro_monai.cli.cross_validate import cross_validate
 from nephro_monai.cli.evaluate import evaluate
+from nephro_monai.cli.evaluate_slices import evaluate_slices
 from nephro_monai.cli.experiment import experiment
 from nephro_monai.cli.fetch_kits19 import fetch_kits19
 from nephro_monai.cli.install_weights import install_weights
 from nephro_monai.cli.phantom import phantom
 from nephro_monai.cli.predict import predict
 from nephro_monai.cli.slice_statistics import slice_statistics
+from nephro_monai.cli.stack_slices import stack_slices
 from nephro_monai.cli.submit import submit
 from nephro_monai.cli.systems import systems
 from nephro_monai.cli.systems_table import systems_table
@@ -40,6 +42,8 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(cross_validate)
 app.command()(compare)
+app.command()(stack_slices)
+app.command()(evaluate_slices)
 app.command()(experiment)
 app.command()(submit)
 app.command()(check_dataset)
