@@ -23,6 +23,7 @@ from nephro_monai.data.tissue_crops import (
 )
 from nephro_monai.data.tissue_slices import TissueSliceSettings, cut_tissue_slices, tissue_fractions
 from nephro_monai.data.tumor_slices import balanced_class_weights, cut_tumor_slices
+from nephro_monai.data.unpadded_sampler import UnpaddedSampler
 
 __all__ = [
     "SUBTYPE_IS_MALIGNANT",
@@ -37,6 +38,7 @@ __all__ = [
     "SliceStatistics",
     "Split",
     "TissueSliceSettings",
+    "UnpaddedSampler",
     "assign_folds",
     "balanced_class_weights",
     "class_fold",

@@ -15,7 +15,14 @@ from nephro_monai.engine.cascade import DEFAULT_CASCADE, cascade_parser, load_ca
 from nephro_monai.engine.environment import git_revision, resolve_device, versions
 from nephro_monai.engine.fold_ensemble import RunFoldsd
 from nephro_monai.engine.runner import CaseOutcome, CaseRunner, RunOptions
-from nephro_monai.engine.weights import Provenance, install_weights, load_bundle_network, load_weights, provenance
+from nephro_monai.engine.weights import (
+    Provenance,
+    bundle_content,
+    install_weights,
+    load_bundle_network,
+    load_weights,
+    provenance,
+)
 
 __all__ = [
     "DEFAULT_CASCADE",
@@ -24,6 +31,7 @@ __all__ = [
     "Provenance",
     "RunFoldsd",
     "RunOptions",
+    "bundle_content",
     "bundle_root",
     "cascade_parser",
     "find_bundle",

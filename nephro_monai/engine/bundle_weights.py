@@ -16,7 +16,7 @@ from nephro_monai.errors import BundleError
 __all__ = ["BundleWeights", "check_configs", "existing_configs", "network_overrides", "weight_overrides"]
 
 _LOADER = "load_bundle_network"
-_NETWORK = "network_def"
+_NETWORK = ("network_def", "inferer#settings#grid")
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ def weight_overrides(parser: ConfigParser, weights: Mapping[str, BundleWeights])
 
 
 def network_overrides(bundle: str | Path, configs: tuple[str, ...], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Those overrides of a training that change the network, so that inference builds the same one.
+    """Those overrides of a training that change the network or its grid, so that inference has the same ones.
 
-    They are the ids of `network_def` and those that it refers to, such as "window_hu" for "@window_hu".
+    They are the ids of `network_def`, those of the grid that scans are brought to (`inferer#settings#grid`, where there
+    is one), and those that these refer to, such as "window_hu" for "@window_hu".
 
     Args:
         bundle: Name or path.
@@ -71,7 +72,9 @@ def network_overrides(bundle: str | Path, configs: tuple[str, ...], overrides: M
         overrides: Of train.json, by id.
     """
     parser = read_configs(bundle, ("inference.json", *configs))
-    used = _used_ids(parser, _NETWORK, set())
+    used: set[str] = set()
+    for key in _NETWORK:
+        _used_ids(parser, key, used)
     return {key: value for key, value in overrides.items() if key in parser and _touches(key, used)}
 
 

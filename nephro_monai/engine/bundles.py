@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import pydoc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +78,7 @@ def read_configs(
     Args:
         bundle: Name or path.
         configs: File names inside the bundle's `configs/`, or paths.
-        overrides: New values by id, such as `{"trainer#max_epochs": 2}`; the id must exist.
+        overrides: New values by id, such as `{"trainer#max_epochs": 2}`; see `override`.
 
     Raises:
         BundleError: If a file is missing or broken, or an id does not exist.
@@ -103,15 +105,26 @@ def read_configs(
 def override(parser: ConfigParser, bundle: str | Path, overrides: Mapping[str, Any] | None) -> ConfigParser:
     """Sets new values for single ids of a bundle's configuration, in place.
 
+    An id exists, or is an argument that an entry takes and the configuration leaves to its default, such as
+    "segmenter#weights" where the entry "segmenter" calls `load_bundle_network`.
+
     Raises:
         BundleError: If an id does not exist.
     """
     for key, value in (overrides or {}).items():
-        if key not in parser:
+        if key not in parser and not _is_argument(parser, key):
             choices = ", ".join(k for k in parser.get() if k not in ("_meta_", "imports"))
             raise BundleError(f"{Path(bundle).name} has no id '{key}' to set. Its top-level ids are: {choices}.")
         parser[key] = value
     return parser
+
+
+def _is_argument(parser: ConfigParser, key: str) -> bool:
+    """Whether an id names a parameter of what its entry calls by full path."""
+    entry, _, name = key.rpartition("#")
+    config = parser.get(entry) if entry else None
+    target = pydoc.locate(str(config["_target_"])) if isinstance(config, dict) and "_target_" in config else None
+    return callable(target) and name in inspect.signature(target).parameters
 
 
 def _merged(config: dict[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import nn
 from nephro_monai.engine.bundles import instantiate
 from nephro_monai.engine.cascade import DEFAULT_CASCADE, cascade_parser
 from nephro_monai.errors import BundleError
+from nephro_monai.io import LoadScand, LoadSecondPhased
 from nephro_monai.systems import find_system
 
 __all__ = ["RunFoldsd"]
@@ -22,8 +23,11 @@ __all__ = ["RunFoldsd"]
 class RunFoldsd(MapTransform):
     """Takes a case through the journey of every fold, each with its own weights and calibration.
 
+    The scan is read before; a second contrast phase is read here, once for all folds, where their journeys take one.
+
     Adds to the case dictionary:
         fold_cases: The case dictionary after each fold's journey, in the order of the folds.
+        second_image: The second phase, where there is one (see `LoadSecondPhased`).
     """
 
     def __init__(
@@ -70,13 +74,21 @@ class RunFoldsd(MapTransform):
                 self.networks[f"fold_{index}_{stage}"] = network
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Returns the case with the folds' cases; the scan is read already."""
+        """Returns the case with the folds' cases.
+
+        Raises:
+            ScanError: If the folds take a second phase that is missing or lies on another grid.
+        """
         case = dict(data)
+        for step in self.journeys[0].transforms:  # all folds are of one system
+            if isinstance(step, LoadSecondPhased):
+                case = step(case)
         found = []
         for journey in self.journeys:
-            own = dict(data)
-            for step in journey.transforms[1:]:
-                own = step(own)
+            own = dict(case)
+            for step in journey.transforms:
+                if not isinstance(step, LoadScand | LoadSecondPhased):
+                    own = step(own)
             found.append(own)
         case[self.output_key] = found
         return case

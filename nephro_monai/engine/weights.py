@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.bundle import ConfigParser
 
 from nephro_monai.engine.bundles import find_bundle, instantiate, read_configs, read_metadata
 from nephro_monai.errors import BundleError, OutputError, WeightsError
 from nephro_monai.io.atomic import atomic_path
 
-__all__ = ["Provenance", "checksum", "install_weights", "load_bundle_network", "load_weights", "provenance"]
+__all__ = [
+    "Provenance",
+    "bundle_content",
+    "checksum",
+    "install_weights",
+    "load_bundle_network",
+    "load_weights",
+    "provenance",
+]
 
 CHECKSUMS = "SHA256SUMS"
 
@@ -100,7 +109,8 @@ def load_bundle_network(
         overrides: New values for single ids of the configuration.
 
     Returns:
-        The network; its attribute `provenance` says where it came from.
+        The network; its attribute `provenance` says where it came from, `configuration` is what it was made with (see
+        `bundle_content`).
 
     Raises:
         BundleError: If the bundle is missing or broken.
@@ -131,7 +141,29 @@ def load_bundle_network(
         bundle=root.name, version=str(metadata["version"]), weights=str(Path(weights)), sha256=digest,
         shipped=listed is not None, trained_on=trained_on,
     )  # fmt: skip
+    made_with = {key: value for key, value in parser.get().items() if key != "_meta_"}
+    network.configuration = made_with  # type: ignore[assignment]
     return network.eval().to(device)
+
+
+def bundle_content(network: torch.nn.Module, key: str) -> Any:
+    """What an id stands for in the configuration of the bundle that a network was loaded from.
+
+    So a cascade brings scans before a network as its bundle does, with the same configurations and overrides.
+
+    Args:
+        network: From `load_bundle_network`.
+        key: For example "inferer#settings#grid".
+
+    Raises:
+        BundleError: If the network comes from elsewhere, or its bundle has no such id.
+    """
+    parser = ConfigParser(dict(getattr(network, "configuration", {})))
+    if key not in parser:
+        source = getattr(network, "provenance", None)
+        name = source.bundle if isinstance(source, Provenance) else type(network).__name__
+        raise BundleError(f"{name} has no id '{key}' to read. Add it to its inference.json, or give the value itself.")
+    return instantiate(parser, key)
 
 
 def provenance(networks: Mapping[str, torch.nn.Module] | torch.nn.ModuleDict) -> dict[str, dict[str, Any]]:

@@ -144,18 +144,19 @@ def _unseen(scoring: Scoring) -> list[Record]:
 
 @torch.inference_mode()
 def _kidney_slices(scoring: Scoring) -> list[Record]:
-    """Outlines and classes of the slices around every true kidney (Pan 2019): Dice over each case's slices."""
+    """Outlines and classes of the slices around every true kidney (Pan 2019): Dice over each case's slices.
+
+    A patient's class is its record's, not its slices', so that one whose slices show only specks of tumor counts.
+    """
     parser = scoring.training_parser()
     network = scoring.trained(parser)
     counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((3, 3), np.int64))
     slices: dict[str, list[Record]] = defaultdict(list)
-    malignant: dict[str, bool] = {}
+    malignant = {str(case["case"]): case.get("malignant") for case in scoring.turn.held_out}
     for batch in instantiate(parser, "validate#dataloader"):
         outputs = network_outputs(network, batch["image"].to(scoring.device))
         for place, case in enumerate(batch["case"]):
             truth = int(batch["slice_class"][place])
-            if truth in (0, 1):
-                malignant[case] = bool(truth)
             if outputs.ternary is not None:
                 predicted = outputs.ternary[place].argmax(0, keepdim=True).cpu().numpy()
                 counts[case] += label_counts(predicted, batch["label"][place].cpu().numpy())
@@ -168,7 +169,7 @@ def _kidney_slices(scoring: Scoring) -> list[Record]:
 
 
 def _kidney_record(
-    case: str, counts: Mapping[str, np.ndarray], slices: Mapping[str, list[Record]], malignant: Mapping[str, bool]
+    case: str, counts: Mapping[str, np.ndarray], slices: Mapping[str, list[Record]], malignant: Mapping[str, Any]
 ) -> Record:
     record: Record = {"case": case, "malignant": malignant.get(case), "slices": slices.get(case, [])}
     if case in counts:

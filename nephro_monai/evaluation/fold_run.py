@@ -96,13 +96,13 @@ def run_fold(job: FoldJob, device: str, report: Report) -> None:
     calibration = None
     if "classification" in job.system.tasks and job.fold.calibration:
         overlay = _write_cascade(job, weights, None, UNCALIBRATED_FILE)
-        _predict(job, "calibration", overlay, own[CASCADE], device, report)
+        _predict(job, "calibration", overlay, device, report)
         calibration = calibrate_fold(
             job.folder / "calibration", job.fold.calibration, job.malignant, job.settings.sensitivity
         )
         report(f"fold {job.index}: {calibration.text}")
     overlay = _write_cascade(job, weights, None if calibration is None else calibration.calibration, CASCADE_FILE)
-    _predict(job, "predictions", overlay, own[CASCADE], device, report)
+    _predict(job, "predictions", overlay, device, report)
 
 
 def _train(
@@ -160,7 +160,8 @@ def _write_cascade(
     job: FoldJob, weights: Mapping[str, BundleWeights], calibration: Calibration | None, name: str
 ) -> _Overlay:
     parser = cascade_parser(configs=(job.system.configuration, *job.settings.cascade_configs))
-    content: dict[str, Any] = weight_overrides(parser, weights)
+    # With the settings of the prediction, so that `nephro predict` with the fold repeats it.
+    content: dict[str, Any] = {**weight_overrides(parser, weights), **settings_by_bundle(job.settings)[CASCADE]}
     if calibration is not None:
         content["calibration"] = {"_target_": "nephro_monai.structures.Calibration", **asdict(calibration)}
     with atomic_path(job.folder / name) as path:
@@ -195,9 +196,7 @@ def _discard_outdated(folder: Path, cases: Sequence[str], digest: str) -> list[s
     return outdated
 
 
-def _predict(
-    job: FoldJob, name: str, overlay: _Overlay, overrides: Mapping[str, Any], device: str, report: Report
-) -> None:
+def _predict(job: FoldJob, name: str, overlay: _Overlay, device: str, report: Report) -> None:
     folder = job.folder / name
     cases = job.fold.calibration if name == "calibration" else job.fold.test
     what = "calibration cases" if name == "calibration" else "held-out cases"
@@ -209,7 +208,7 @@ def _predict(
     report(f"fold {job.index}: predicts {len(cases)} {what}")
     configs = (job.system.configuration, *job.settings.cascade_configs, str(overlay.path))
     parser = cascade_parser(configs=configs, overrides={
-        "device_name": device, "inputs": [job.images[case] for case in cases], "output_dir": str(folder), **overrides,
+        "device_name": device, "inputs": [job.images[case] for case in cases], "output_dir": str(folder),
     })  # fmt: skip
     runner = instantiate(parser, "evaluator")
     if not job.progress:

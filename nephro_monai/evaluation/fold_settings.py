@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai.bundle import ConfigParser
+
 from nephro_monai.data.fold_plan import FoldPlan, Stratify
 from nephro_monai.data.kits19 import lacking_files
 from nephro_monai.engine.bundle_weights import check_configs, existing_configs
-from nephro_monai.engine.bundles import instantiate, parse_overrides, read_configs
+from nephro_monai.engine.bundles import instantiate, override, parse_overrides, read_configs
 from nephro_monai.engine.cascade import cascade_parser
 from nephro_monai.engine.environment import git_revision, versions
 from nephro_monai.errors import BundleError, OutputError, TrainingDataError
@@ -103,7 +105,7 @@ def settings_by_bundle(settings: FoldSettings) -> dict[str, dict[str, Any]]:
 
     Raises:
         BundleError: If a setting names an unknown bundle, or an id that no train.json has; if a configuration is none
-            of a trained bundle's.
+            of a trained bundle's; if trainings and cascade take different numbers of contrast phases.
     """
     system = find_system(settings.system)
     trained = trained_bundles(system, settings.keep)
@@ -123,7 +125,19 @@ def settings_by_bundle(settings: FoldSettings) -> dict[str, dict[str, Any]]:
             raise BundleError(f"'{setting}': {where} has {'no' if named else 'the'} id '{key}'.")
         for name in takers:
             found[name][key] = value
+    _check_phases({name: override(parser, name, found[name]) for name, parser in parsers.items()}, cascade)
     return found
+
+
+def _check_phases(trainings: Mapping[str, ConfigParser], cascade: ConfigParser) -> None:
+    """Refuses to train a network on two contrast phases that the cascade would give one, and the other way round."""
+    reads = 1 + any(str(step["_target_"]).endswith("LoadSecondPhased") for step in cascade["inferer#transforms"])
+    for name, parser in trainings.items():
+        if "phases" in parser and parser["phases"] != reads:
+            raise BundleError(
+                f"{name} would be trained on {parser['phases']} contrast phase(s), but the cascade reads {reads}. Give "
+                "--config two_phase.json and --cascade-config scnet_two_phase.json together, or neither."
+            )
 
 
 def folds_were_given(out: Path) -> bool | None:

@@ -15,6 +15,7 @@ from monai.transforms import MapTransform
 from torch import nn
 
 from nephro_monai.constants import HU_RANGE, LABEL_NAMES, SEGMENTATION_WINDOW_HU, SLICE_CLASS_NAMES
+from nephro_monai.errors import BundleError
 from nephro_monai.geometry.axial_stack import StackGrid, sample_axial_stack, stack_label_map, window_starts
 from nephro_monai.geometry.components import find_components
 from nephro_monai.geometry.intensity import window_to_unit
@@ -94,10 +95,13 @@ class SegmentAndClassifyd(MapTransform):
 
         Raises:
             ValueError: If more than one key is given.
+            BundleError: If a network takes another number of phases than are read.
         """
         super().__init__(keys)
         if len(self.keys) != 1:
             raise ValueError(f"SegmentAndClassifyd takes one scan, got the keys {self.keys}.")
+        for one in (network, classifier):
+            _check_phases(one, 1 if second_key is None else 2)
         self.device = torch.device(device)
         self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
         self.classifier = None
@@ -248,6 +252,17 @@ class _Runner:
             if outputs.classes is not None:
                 classes.append(torch.softmax(outputs.classes.float(), dim=1).cpu())
         return torch.cat(pixels), torch.cat(classes) if classes else None
+
+
+def _check_phases(network: nn.Module | None, phases: int) -> None:
+    """Refuses a network whose first convolution takes one phase where two are read, or two where one is."""
+    modules = () if network is None else network.modules()
+    taken = next((module.in_channels for module in modules if isinstance(module, nn.Conv2d)), phases)
+    if taken in (1, 2) and taken != phases:
+        raise BundleError(
+            f"The network takes {taken} contrast phase(s), but the journey brings {phases}. Networks of two phases run "
+            "with scnet_two_phase.json of nephro_cascade (second_key names the second phase), others with scnet.json."
+        )
 
 
 def _taper(size: int) -> torch.Tensor:

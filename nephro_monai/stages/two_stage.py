@@ -14,6 +14,7 @@ from monai.transforms import MapTransform
 from scipy import ndimage
 from torch import nn
 
+from nephro_monai.errors import BundleError
 from nephro_monai.geometry import find_components, foreground_box, largest_components, spacing_mm
 from nephro_monai.geometry.axial_frame import AxialFrame
 from nephro_monai.geometry.axial_slices import kidney_windows, paste_slices, scan_slices
@@ -35,7 +36,7 @@ class TwoStageSettings:
     """How a scan is brought before the two networks and back.
 
     Attributes:
-        grid: Slices of the first stage, as in training.
+        grid: Slices of the first stage, and what crops are cut out of, as in the training of the second.
         crop_size: Rows and columns of the second stage's crops, as in training.
         batch_size: Slices or crops per pass.
         smallest_kidney_ml: A region below this is no kidney.
@@ -43,6 +44,7 @@ class TwoStageSettings:
         box_margin_mm: Added around each kidney for its box.
         bfloat16: None uses bfloat16 on CUDA devices that have it (on CPUs ENet's thin layers are faster in float32);
             True or False decides by hand.
+        first_grid: As in the training of the first stage, where that is known; must be the same.
     """
 
     grid: SliceGrid = field(default_factory=lambda: SliceGrid(4.0, 1.6, 256, 4.0))
@@ -52,6 +54,20 @@ class TwoStageSettings:
     regions_per_kidney: int = 1
     box_margin_mm: float = 15.0
     bfloat16: bool | None = None
+    first_grid: SliceGrid | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses stages that were trained on different slices, whose pixels are of other sizes.
+
+        Raises:
+            BundleError: If the grids differ.
+        """
+        if self.first_grid is not None and self.first_grid != self.grid:
+            raise BundleError(
+                f"The first stage was trained on {self.first_grid}, the second on {self.grid}. Train both with the "
+                "same slice_size, pixel_spacing_mm and slice_spacing_mm, and give both the configurations (configs) or "
+                "values (overrides) that they were trained with."
+            )
 
 
 class SegmentTwoStaged(MapTransform):

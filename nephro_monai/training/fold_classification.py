@@ -17,7 +17,7 @@ from nephro_monai.metrics.classification import VerdictScores, score_verdicts
 from nephro_monai.metrics.decision_threshold import youden_threshold
 from nephro_monai.networks.fold_vote import FoldVote
 from nephro_monai.stages.colorize import colorize_slices
-from nephro_monai.training.processes import from_all_processes
+from nephro_monai.training.processes import from_all_processes, mean_of_items
 from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
 
 __all__ = [
@@ -111,6 +111,7 @@ class FoldClassificationModule(pl.LightningModule):
         self.optimizer_settings = optimizer or SGDSettings()
         self.inputs = inputs
         self.input_key = input_key
+        self.val_loss = mean_of_items()
         self._seen: list[tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor | None:
@@ -135,7 +136,8 @@ class FoldClassificationModule(pl.LightningModule):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Collects the probabilities of the models that have not seen the items."""
         logits = self.unseen_logits(batch)
-        self.log("val_loss", self.loss(logits, batch["label"]), batch_size=len(logits), sync_dist=True)
+        self.val_loss.update(self.loss(logits, batch["label"]), len(logits))
+        self.log("val_loss", self.val_loss)
         self._collect(batch, logits)
 
     def unseen_logits(self, batch: dict[str, Any], thresholds: bool = False) -> torch.Tensor:

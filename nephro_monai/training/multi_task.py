@@ -15,7 +15,7 @@ from nephro_monai.constants import KIDNEY, SLICE_CLASS_NAMES, TUMOR
 from nephro_monai.losses.multi_task import MultiTaskLoss
 from nephro_monai.metrics.dice import dice_from_counts, label_counts
 from nephro_monai.networks.two_step_head import MultiTaskOutput, network_outputs
-from nephro_monai.training.processes import from_all_processes
+from nephro_monai.training.processes import from_all_processes, mean_of_items
 
 __all__ = ["MultiTaskModule", "classification_scores"]
 
@@ -68,6 +68,7 @@ class MultiTaskModule(pl.LightningModule):
         self.loss = loss
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.val_loss = mean_of_items()
         self._seen = _nothing()
 
     def forward(self, image: torch.Tensor) -> MultiTaskOutput:
@@ -88,7 +89,8 @@ class MultiTaskModule(pl.LightningModule):
         """Collects outlines and classes of one batch."""
         outputs = self(batch["image"])
         terms = self.loss(outputs, batch.get("label"), batch.get("slice_class"))
-        self.log("val_loss", terms["loss"], batch_size=len(batch["image"]), sync_dist=True)
+        self.val_loss.update(terms["loss"], len(batch["image"]))
+        self.log("val_loss", self.val_loss)
         if outputs.ternary is not None:
             prediction = outputs.ternary.argmax(1, keepdim=True).cpu().numpy()
             self._seen.counts += label_counts(prediction, batch["label"].cpu().numpy())

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from torch import distributed
+from torchmetrics import MeanMetric
 
-__all__ = ["from_all_processes"]
+__all__ = ["from_all_processes", "mean_of_items"]
 
 Item = TypeVar("Item")
 
@@ -27,3 +28,12 @@ def from_all_processes(items: Sequence[Item]) -> list[Item]:
     parts: list[list[Item]] = [[] for _ in range(distributed.get_world_size())]
     distributed.all_gather_object(parts, list(items))
     return [item for part in parts for item in part]
+
+
+def mean_of_items() -> MeanMetric:
+    """A mean over the items of all processes, for `update(mean of a batch, items)` and `self.log(name, metric)`.
+
+    Where processes have different numbers of items, the mean that `self.log` computes itself is wrong: Lightning
+    averages these numbers as integers.
+    """
+    return MeanMetric(nan_strategy=float("nan"))  # a loss that is not a number shows; "disable" ignores the weights

@@ -16,6 +16,7 @@ from torch import nn
 from nephro_monai.constants import LABEL_NAMES
 from nephro_monai.losses.two_step import TwoStepLoss
 from nephro_monai.networks.two_step_head import network_outputs
+from nephro_monai.training.processes import mean_of_items
 
 __all__ = ["SegmentationModule"]
 
@@ -57,6 +58,7 @@ class SegmentationModule(pl.LightningModule):
         self.weight_decay = weight_decay
         self.memory_format = _channels_last(network) if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
+        self.val_loss = mean_of_items()
         self.val_dice = DiceMetric(include_background=False, reduction="mean_batch", ignore_empty=True)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -77,7 +79,8 @@ class SegmentationModule(pl.LightningModule):
         """Dice per class of one crop."""
         image = batch["image"].contiguous(memory_format=self.memory_format)
         logits = self.val_inferer(image, self.network).float()
-        self.log("val_loss", self.loss(logits, batch["label"]), batch_size=len(image), sync_dist=True)
+        self.val_loss.update(self.loss(logits, batch["label"]), len(image))
+        self.log("val_loss", self.val_loss)
         classes = logits.shape[1]
         prediction = one_hot(logits.argmax(1, keepdim=True), classes)
         self.val_dice(prediction, one_hot(batch["label"].long(), classes))

@@ -15,7 +15,7 @@ from nephro_monai.constants import COLORIZATION_WINDOW_HU
 from nephro_monai.metrics.slice_votes import patient_scores
 from nephro_monai.networks.slice_classifier import SliceClassifier
 from nephro_monai.stages.colorize import colorize_slices
-from nephro_monai.training.processes import from_all_processes
+from nephro_monai.training.processes import from_all_processes, mean_of_items
 from nephro_monai.training.slice_augmentation import SliceAugmentation, center_crop
 
 __all__ = ["AdamWSettings", "SliceClassificationModule", "SubtypeTask"]
@@ -98,6 +98,7 @@ class SliceClassificationModule(pl.LightningModule):
         self.subtype_layer = nn.Linear(last.in_features, len(subtypes.names)) if subtypes else None  # type: ignore[arg-type]
         self.optimizer_settings = optimizer or AdamWSettings()
         self.size = size
+        self.val_loss = mean_of_items()
         self._seen: list[dict[str, Any]] = []
 
     def on_fit_start(self) -> None:
@@ -128,7 +129,8 @@ class SliceClassificationModule(pl.LightningModule):
         """Collects the probabilities of one batch."""
         logits = self(center_crop(batch["image"].float(), self.augmentation.size))
         loss = functional.cross_entropy(logits, batch["label"])
-        self.log("val_loss", loss, batch_size=len(logits), sync_dist=True)
+        self.val_loss.update(loss, len(logits))
+        self.log("val_loss", self.val_loss)
         probabilities = torch.softmax(logits, dim=1)[:, 1]
         seen = {"case": list(batch["case"]), "probability": probabilities.cpu(), "label": batch["label"].cpu()}
         if "largest" in batch:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
-from nephro_monai.engine.bundles import find_bundle, read_configs
+from nephro_monai.engine.bundles import find_bundle, instantiate, read_configs
+from nephro_monai.engine.cascade import cascade_parser
 from nephro_monai.engine.train import TrainOptions, train_bundle
 from nephro_monai.engine.weights import load_bundle_network
+from nephro_monai.errors import BundleError, WeightsError
 from nephro_monai.networks.two_step_head import TwoStepNetwork
 from nephro_monai.stages import TwoStageSettings
+from nephro_monai.structures import SliceGrid
 
 FIRST, SECOND = "kidney_ct_segmentation_enet", "kidney_tumor_ct_segmentation_enet"
 CONFIGS = {name: find_bundle(name) / "configs" for name in (FIRST, SECOND)}
@@ -34,18 +38,61 @@ def test_training_inference_and_the_cascade_agree(bundle):
     assert spatial == [train["crop_size" if bundle == SECOND else "slice_size"]] * 2
 
 
-@pytest.mark.parametrize("bundle", [FIRST, SECOND])
-def test_the_cascade_runs_the_two_stages_as_trained(bundle):
-    parser = read_configs("nephro_cascade", ("inference.json", "enet_two_stage.json"))
+@pytest.fixture
+def untrained(tmp_path):
+    """Weights of a bundle's network as its configurations and overrides make it."""
+
+    def save(bundle: str, configs: tuple[str, ...] = (), **overrides: object) -> str:
+        path = tmp_path / f"{bundle}.pt"
+        network = read_configs(bundle, ("inference.json", *configs), overrides).get_parsed_content("network_def")
+        torch.save(network.state_dict(), path)
+        return str(path)
+
+    return save
+
+
+def two_stages(configs: tuple[str, ...], **overrides: object) -> TwoStageSettings:
+    parser = cascade_parser(configs=("enet_two_stage.json", *configs), overrides={"device_name": "cpu", **overrides})
     assert parser["localizer#bundle"] == FIRST and parser["segmenter#bundle"] == SECOND
-    settings = parser.get_parsed_content("inferer#transforms#1#settings")
-    assert settings == TwoStageSettings()
-    full = read_configs("nephro_cascade", ("inference.json", "enet_two_stage.json", "enet_two_stage_full_size.json"))
-    large = read_configs(bundle, ("inference.json", "full_size.json"))
-    settings = full.get_parsed_content("inferer#transforms#1#settings")
-    assert settings.grid.input_size == large["slice_size"] and settings.crop_size == large.get("crop_size", 256)
-    assert settings.grid.pixel_spacing_mm == large["pixel_spacing_mm"]
-    assert settings.grid.slice_spacing_mm == large["slice_spacing_mm"]
+    return instantiate(parser, "inferer#transforms#1").settings
+
+
+@pytest.mark.parametrize(
+    ("own", "cascade"), [((), ()), (("full_size.json",), ("enet_two_stage_full_size.json",))], ids=["small", "full"]
+)
+def test_the_cascade_runs_the_two_stages_as_trained(own, cascade, untrained):
+    weights = {"localizer#weights": untrained(FIRST, own), "segmenter#weights": untrained(SECOND, own)}
+    settings = two_stages(cascade, **weights)
+    assert settings.grid == settings.first_grid
+    for bundle in (FIRST, SECOND):
+        trained = read_configs(bundle, ("train.json", *own))
+        assert settings.grid == trained.get_parsed_content("grid")
+    assert settings.crop_size == trained["crop_size"]
+    if not own:
+        assert replace(settings, first_grid=None) == TwoStageSettings(), "the stage's defaults"
+
+
+def test_the_cascade_follows_another_grid(untrained):
+    """What both trainings were given with --set is given to both networks; the slices follow."""
+    grid = {"slice_size": 96, "pixel_spacing_mm": 4.0}
+    second = {**grid, "crop_size": 64}
+    weights = {
+        "localizer#weights": untrained(FIRST, **grid), "localizer#overrides": grid,
+        "segmenter#weights": untrained(SECOND, **second), "segmenter#overrides": second,
+    }  # fmt: skip
+    settings = two_stages((), **weights)
+    assert settings.grid == SliceGrid(4.0, 4.0, 96, 4.0) and settings.crop_size == 64
+    with pytest.raises(WeightsError, match="does not fit the network"):
+        two_stages((), **{**weights, "localizer#overrides": {}})
+    with pytest.raises(BundleError, match=r"first stage was trained on .*4\.0.*the second on .*pixel_spacing_mm=1\.6"):
+        two_stages((), **{**weights, "segmenter#overrides": {**second, "pixel_spacing_mm": 1.6}})
+
+
+def test_the_second_bundle_refuses_a_first_stage_of_another_grid(untrained):
+    values = {"first_stage#weights": untrained(FIRST), "device_name": "cpu"}
+    assert instantiate(read_configs(SECOND, overrides=values), "inferer").settings.crop_size == 128
+    with pytest.raises(BundleError, match=r"first stage was trained on .*1\.6.*the second on .*0\.8"):
+        instantiate(read_configs(SECOND, ("inference.json", "full_size.json"), values), "inferer")
 
 
 @pytest.mark.parametrize(("bundle", "size", "labels"), [(FIRST, 256, {0, 1}), (SECOND, 128, {0, 1, 2})])

@@ -106,7 +106,7 @@ def test_the_support_vector_machine_trains_from_the_same_bundle(tmp_path):
 
 def test_two_phases_from_training_to_the_vote(pairs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    small = {"network_def#encoder": TINY, "network_def#class_features": [8]}
+    small = {"network_def#encoder": TINY, "network_def#class_features": [8], "slice_size": 96, "pixel_mm": 2.0}
     weights = train(pairs, tmp_path / "run", "two_phase.json", **small)
     case = pairs / "case_00000"
     run = workflow(
@@ -125,6 +125,8 @@ def test_two_phases_from_training_to_the_vote(pairs, tmp_path, monkeypatch):
     done = journey({"image": str(case / "imaging.nii.gz"), "case": "a"})
     assert done["second_image"].shape == done["segmentation"].shape == done["image"].shape
     assert done["diagnosis"].verdict in ("malignant", "benign", "undetermined")
+    grid = journey.transforms[3].settings.grid
+    assert (grid.size, grid.pixel_mm) == (96, 2.0), "the network's own"
     (case / "imaging_excretory.nii.gz").rename(case / "away.nii.gz")
     with pytest.raises(RuntimeError) as error:
         journey({"image": str(case / "imaging.nii.gz"), "case": "a"})

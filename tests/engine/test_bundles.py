@@ -39,6 +39,15 @@ def test_overrides_reach_single_ids_and_unknown_ones_are_refused(tiny_bundle: Pa
         read_configs(tiny_bundle, overrides={"otuputs": 3})
 
 
+def test_arguments_left_to_their_default_can_be_set(tiny_bundle: Path) -> None:
+    parser = read_configs(tiny_bundle, overrides={"network_def#bias": False})
+    assert parser.get_parsed_content("network_def").bias is None
+    with pytest.raises(BundleError, match="no id 'network_def#bais' to set"):
+        read_configs(tiny_bundle, overrides={"network_def#bais": False})
+    cascade = read_configs("nephro_cascade", overrides={"segmenter#weights": "/models/own.pt"})
+    assert cascade["segmenter#weights"] == "/models/own.pt"
+
+
 def test_a_missing_or_broken_configuration_names_itself(tiny_bundle: Path) -> None:
     with pytest.raises(BundleError, match=r"it has inference\.json, metadata\.json, wide\.json"):
         read_configs(tiny_bundle, ("train.json",))

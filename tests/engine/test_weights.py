@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nephro_monai.engine.weights import checksum, install_weights, load_bundle_network, provenance
-from nephro_monai.errors import WeightsError
+from nephro_monai.engine.weights import bundle_content, checksum, install_weights, load_bundle_network, provenance
+from nephro_monai.errors import BundleError, WeightsError
 
 
 def test_the_network_comes_with_its_weights_and_its_provenance(tiny_bundle: Path) -> None:
@@ -21,6 +21,21 @@ def test_the_network_comes_with_its_weights_and_its_provenance(tiny_bundle: Path
     assert record["version"] == "1.2.3"
     assert record["sha256"] == checksum(tiny_bundle / "models" / "model.pt")
     assert record["trained_on"] == "synthetic CT"
+
+
+def test_a_network_knows_the_configuration_it_was_made_with(tiny_bundle: Path) -> None:
+    (tiny_bundle / "configs" / "grid.json").write_text('{"grid": {"_target_": "builtins.dict", "outputs": "@outputs"}}')
+    network = load_bundle_network(tiny_bundle, configs=("inference.json", "grid.json"))
+    assert bundle_content(network, "grid") == {"outputs": 2}
+    torch.save(torch.nn.Linear(3, 5).state_dict(), tiny_bundle / "models" / "five.pt")
+    five = load_bundle_network(
+        tiny_bundle, configs=("inference.json", "grid.json"), weights="models/five.pt", overrides={"outputs": 5}
+    )
+    assert bundle_content(five, "grid#outputs") == 5
+    with pytest.raises(BundleError, match="tiny_bundle has no id 'mesh' to read"):
+        bundle_content(five, "mesh")
+    with pytest.raises(BundleError, match="Linear has no id 'grid' to read"):
+        bundle_content(torch.nn.Linear(3, 2), "grid")
 
 
 def test_altered_weights_are_refused(tiny_bundle: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from nephro_monai.errors import BundleError
 from nephro_monai.evaluation import experiment_scores as scores
+from nephro_monai.evaluation.experiment_figures import row_figures
 from nephro_monai.evaluation.experiment_plan import Training
 from nephro_monai.evaluation.experiment_rounds import Round
 from nephro_monai.evaluation.experiment_scores import Scoring, score_row
@@ -88,11 +89,30 @@ def test_kidney_slices_add_up_per_case(scoring, monkeypatch):
     monkeypatch.setattr(scores, "instantiate", lambda parser, key: [batch])
     first, second = score_row(scoring("kidney_slices"))
     assert first["kidney_dice"] == pytest.approx(2 * 8 / (16 + 16)) and first["tumor_dice"] == pytest.approx(16 / 24)
-    assert (first["malignant"], second["malignant"], second["tumor_dice"]) == (True, None, None)
+    assert (first["malignant"], second["malignant"], second["tumor_dice"]) == (True, False, None)
     assert first["slices"][0] == {
         "probability": pytest.approx(0.75), "largest": True, "verdict": "malignant", "truth": "malignant",
     }  # fmt: skip
     assert first["slices"][1]["truth"] == "normal"
+
+
+def test_patients_whose_slices_show_only_specks_of_tumor_count(scoring, monkeypatch):
+    """Their slices stay normal; their own class is the record's, and one without any has none."""
+    batch = {
+        "image": torch.zeros(4, 1, 4, 4), "label": torch.zeros(4, 1, 4, 4, dtype=torch.uint8),
+        "slice_class": torch.tensor([2, 2, 2, -1]), "case": ["case_00000", "case_00000", "case_00001", "case_00002"],
+    }  # fmt: skip
+    monkeypatch.setattr(Scoring, "training_parser", lambda self: None)
+    monkeypatch.setattr(Scoring, "trained", lambda self, parser: _Fixed())
+    monkeypatch.setattr(scores, "instantiate", lambda parser, key: [batch])
+    records = score_row(scoring("kidney_slices"))
+    assert [record["malignant"] for record in records] == [True, False, None]
+    assert {answer["truth"] for record in records[:2] for answer in record["slices"]} == {"normal"}
+    figures = row_figures(records, {})
+    assert figures["vote.sensitivity"]["value"] == 1.0 and figures["vote.specificity"]["value"] == 0.0
+    assert figures["vote.accuracy"]["over"] == "1 malignant, 1 benign cases"
+    assert figures["slice_accuracy"]["value"] == 0.0 and "3 slices of 2 cases" in figures["slice_accuracy"]["over"]
+    assert "slice.accuracy" not in figures  # no slice shows a tumor
 
 
 def test_detections_with_and_without_kidneys(scoring, monkeypatch):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nephro_monai.data import PlannedFold
 from nephro_monai.engine.bundle_weights import BundleWeights
+from nephro_monai.engine.cascade import cascade_parser
 from nephro_monai.engine.manifest import CASE_FILES, is_done
 from nephro_monai.evaluation import fold_run
 from nephro_monai.evaluation.fold_run import FoldJob
@@ -53,6 +55,15 @@ def test_calibrated_cascade_stays_while_the_uncalibrated_one_is_written(job, tmp
     assert calibrated.path.read_text() == before and "temperature" in before
     assert "temperature" not in plain.path.read_text()
     assert not plain.path.match("fold_*/cascade.json")
+
+
+def test_the_cascade_of_a_fold_keeps_the_settings_of_the_prediction(job, tmp_path):
+    own = ("epochs=1", "nephro_cascade:inferer#transforms#2#settings#loss_weights=[1.0, 1.0, 2.0]")
+    changed = replace(job, settings=replace(job.settings, settings=own))
+    overlay = fold_run._write_cascade(changed, weights(tmp_path / "a", "weights"), None, fold_run.CASCADE_FILE)
+    parser = cascade_parser(configs=("faster_rcnn_vnet.json", overlay.path))
+    assert parser["inferer#transforms#2#settings#loss_weights"] == [1.0, 1.0, 2.0]
+    assert parser["segmenter#weights"].endswith("a/model.pt") and "epochs" not in parser
 
 
 def test_predictions_of_another_cascade_are_discarded(job):

@@ -21,6 +21,7 @@ from nephro_monai.evaluation.fold_settings import (
 from nephro_monai.systems import find_system
 
 VNET = "kidney_tumor_ct_segmentation_vnet"
+SCNET = "kidney_tumor_ct_segmentation_scnet"
 DETECTOR = "kidney_ct_detection_faster_rcnn"
 
 
@@ -87,6 +88,16 @@ def test_a_configuration_that_no_trained_bundle_has_is_refused():
         settings_by_bundle(FoldSettings("faster_rcnn_vnet", configs=("fullsize.json",)))
     with pytest.raises(BundleError, match=r"the configuration lrac.json"):
         settings_by_bundle(FoldSettings("color_nephro_net", keep=("ct_colorization_cic",), configs=("lrac.json",)))
+
+
+def test_trainings_and_the_cascade_take_the_same_number_of_phases():
+    both = {"configs": ("two_phase.json",), "cascade_configs": ("scnet_two_phase.json",)}
+    settings_by_bundle(FoldSettings("scnet", **both))
+    for only in both:
+        with pytest.raises(BundleError, match=r"trained on \d contrast phase\(s\), but the cascade reads \d.*together"):
+            settings_by_bundle(FoldSettings("scnet", **{only: both[only]}))
+    with pytest.raises(BundleError, match=r"on 2 contrast phase\(s\), but the cascade reads 1"):
+        settings_by_bundle(FoldSettings("scnet", settings=("phases=2", f"{SCNET}:network_def#in_channels=2")))
 
 
 def test_files_that_a_training_asks_for():

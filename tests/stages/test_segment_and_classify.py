@@ -8,6 +8,7 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
+from nephro_monai.errors import BundleError
 from nephro_monai.geometry import StackGrid, window_to_unit
 from nephro_monai.networks.two_step_head import MultiTaskOutput
 from nephro_monai.stages import SegmentAndClassifyd, SliceStackInferer, SliceStackSettings
@@ -148,6 +149,17 @@ def test_the_second_phase_is_the_second_channel():
     assert (stage(case_of(image, ONE, second_image=image + 30))["segmentation"] == 1).any()
     with pytest.raises(ValueError, match="one shape"):
         stage(case_of(image, ONE, second_image=image[:, :80]))
+
+
+@pytest.mark.parametrize(("channels", "second_key", "brought"), [(2, None, 1), (1, "second_image", 2)])
+def test_a_network_of_another_number_of_phases_is_refused(channels, second_key, brought):
+    message = rf"takes {channels} contrast phase\(s\), but the journey brings {brought}.*scnet_two_phase.json"
+    network = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.Conv2d(4, 3, 1))
+    with pytest.raises(BundleError, match=message):
+        SegmentAndClassifyd(network, second_key=second_key)
+    with pytest.raises(BundleError, match=message):
+        SegmentAndClassifyd(Analytic(), second_key=second_key, classifier=network)
+    SegmentAndClassifyd(network, second_key="second_image" if channels == 2 else None)
 
 
 def test_a_network_that_only_outlines_gives_no_votes():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from nephro_monai.errors import BundleError
 from nephro_monai.networks.enet import ENet
 from nephro_monai.stages import KidneySlicesInferer, SegmentTwoStaged, TwoStageInferer, TwoStageSettings
 from nephro_monai.structures import SliceGrid
@@ -61,6 +62,12 @@ def run(image: MetaTensor, settings: TwoStageSettings = SETTINGS) -> dict:
     assert isinstance(found, MetaTensor) and found.dtype == torch.uint8
     assert found.shape == image.shape and torch.equal(found.affine, image.affine)
     return case | {"labels": found.as_tensor()[0].numpy()}
+
+
+def test_stages_of_different_grids_are_refused():
+    assert TwoStageSettings(SETTINGS.grid, first_grid=SliceGrid(3.0, 2.0, 128, 3.0)).grid == SETTINGS.grid
+    with pytest.raises(BundleError, match=r"first stage was trained on .*=1\.0.* the second on .*=2\.0.*overrides"):
+        TwoStageSettings(SETTINGS.grid, first_grid=SliceGrid(3.0, 1.0, 128, 3.0))
 
 
 @pytest.mark.parametrize("spacing", [(0.9, 0.9, 1.5), (2.0, 2.0, 3.0), (1.6, 1.6, 5.0)])
