@@ -9,7 +9,7 @@ from scipy import ndimage
 from nephro_monai.phantom.canvas import Canvas, Grid
 from nephro_monai.phantom.tissues import TISSUE_HU, Phase, Tissue
 
-__all__ = ["TEXTURE_HU", "acquire", "render_hu"]
+__all__ = ["TEXTURE_HU", "acquire", "add_metal", "render_hu"]
 
 Floats = NDArray[np.float32]
 
@@ -90,7 +90,7 @@ def acquire(image: Floats, grid: Grid, rng: np.random.Generator, metal: bool) ->
     if rng.uniform() < 0.3:
         image += _starvation(grid, rng) * np.where(body, 1, np.float32(0.3))
     if metal:
-        _metal(image, body, grid, rng)
+        add_metal(image, body, grid, rng)
     np.clip(image, -1024, 3071, out=image)
     if rng.uniform() < 0.5:
         image[image < -960] = -1000 if rng.uniform() < 0.5 else -1024
@@ -126,8 +126,15 @@ def _starvation(grid: Grid, rng: np.random.Generator) -> Floats:
     return np.asarray(streaks, dtype=np.float32)
 
 
-def _metal(image: Floats, body: NDArray[np.bool_], grid: Grid, rng: np.random.Generator) -> None:
-    """A clip or implant with its star of bright and dark streaks over a few slices."""
+def add_metal(image: Floats, body: NDArray[np.bool_], grid: Grid, rng: np.random.Generator) -> None:
+    """Adds up to three clips or implants, each with a star of bright and dark streaks over a few slices, in place.
+
+    Args:
+        image: HU, (slices, rows, columns).
+        body: Where the patient is.
+        grid: Its grid.
+        rng: Source of randomness.
+    """
     inside = np.argwhere(body[::4, ::8, ::8]) * [4, 8, 8]
     if not len(inside):
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,10 +33,13 @@ from nephro_monai.phantom.second_phase import Painted, PaintedTumor, paint_secon
 from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue, draw_tissue_hu
 from nephro_monai.phantom.tumors import draw_look, paint_tumor
 
-__all__ = ["PhantomCase", "generate_case"]
+__all__ = ["PhantomCase", "Watch", "generate_case"]
 
 _ATTEMPTS = 6
 _SECOND_PHASE_SEED = 2
+
+Watch = Callable[[str, NDArray[np.uint8]], None]
+"""Called after every part that paints, with its name and the tissues so far (copy them to keep them)."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,16 @@ class PhantomCase:
     second_image: NDArray[np.int16] | None = None
 
 
+def _unwatched(part: str, tissues: NDArray[np.uint8]) -> None:
+    """Looks away."""
+
+
 def generate_case(
-    config: PhantomConfig, seed: int | Sequence[int], case_id: str = "case_00000", keep_ideal: bool = False
+    config: PhantomConfig,
+    seed: int | Sequence[int],
+    case_id: str = "case_00000",
+    keep_ideal: bool = False,
+    watch: Watch = _unwatched,
 ) -> PhantomCase:
     """Makes one case; the same config and seed give the same voxels.
 
@@ -72,6 +83,8 @@ def generate_case(
         seed: Any non-negative integer or sequence of them (for example cohort seed and case index).
         case_id: Name in the record.
         keep_ideal: Whether to return the HU before acquisition too.
+        watch: Sees the tissues after the parts "body", "renal vessels", "organs", "kidneys", "cysts" and "tumors"; from
+            the start again where an attempt showed no tumor.
 
     Raises:
         TrainingDataError: If the label map cannot be used.
@@ -81,10 +94,12 @@ def generate_case(
         rng = np.random.default_rng([*words, attempt])
         plan = draw_plan(config, rng)
         scene = build_scene(config, plan, rng)
-        canvas, fields = _paint_anatomy(scene, plan, rng)
+        canvas, fields = _paint_anatomy(scene, plan, rng, watch)
         hu = draw_tissue_hu(rng, plan.phase)
         cysts = add_cysts(canvas, scene.shapes, plan.cysts)
+        watch("cysts", canvas.tissue)
         ideal, painted = _paint_tumors(canvas, fields, plan, hu)
+        watch("tumors", canvas.tissue)
         label = LABEL_OF_TISSUE[canvas.tissue]
         shown = int((label == TUMOR).sum()) * float(np.prod(scene.grid.spacing))
         wanted = plan.subtype is not None
@@ -108,15 +123,21 @@ def generate_case(
     return PhantomCase(image, label, canvas.tissue, kits_affine(scene.grid), record, ideal_hu, second)
 
 
-def _paint_anatomy(scene: Scene, plan: Plan, rng: np.random.Generator) -> tuple[Canvas, KidneyFields | None]:
+def _paint_anatomy(
+    scene: Scene, plan: Plan, rng: np.random.Generator, watch: Watch
+) -> tuple[Canvas, KidneyFields | None]:
     layout = lay_out(scene.shapes, scene.spine, scene.yaw, scene.grid, rng)
     canvas = Canvas(scene.grid, rng)
     paint_body(canvas, layout)
+    watch("body", canvas.tissue)
     paint_renal_vessels(canvas, layout, scene.shapes)
+    watch("renal vessels", canvas.tissue)
     paint_organs(canvas, layout)
+    watch("organs", canvas.tissue)
     fields = resample_shapes(scene.shapes, canvas, closing_mm=float(rng.uniform(7, 11)))
     if fields is not None:
         paint_kidneys(canvas, fields)
+    watch("kidneys", canvas.tissue)
     return canvas, fields
 
 
