@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from nephro_monai.phantom.cohort import CohortConfig
+    from nephro_monai.phantom.parameters import Parameters
 
 __all__ = ["phantom"]
 
@@ -21,6 +22,9 @@ FieldOfView = Annotated[
 ]
 Preview = Annotated[
     Path | None, typer.Option(help="Folder for a page with pictures of every part of the generator; alone or not.")
+]
+Ranges = Annotated[
+    Path | None, typer.Option(help="JSON with ranges to draw from instead of the packaged ones; see docs/phantom.md.")
 ]
 
 
@@ -41,25 +45,26 @@ def phantom(
     first_index: Annotated[int, typer.Option(min=0, help="Number of the first case.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make cases again that exist.")] = False,
+    parameters: Ranges = None,
     preview: Preview = None,
 ) -> None:
     """Makes synthetic abdominal CT with kidneys and tumors, for training and for trying things out."""
     from nephro_monai.phantom.cohort import CohortConfig, parse_case_ranges
     from nephro_monai.phantom.config import PhantomConfig
+    from nephro_monai.phantom.parameters import read_parameters
 
     if (out is None) != (cases is None) or (out is None and preview is None):
         raise typer.BadParameter("Give --out and --cases to make cases, --preview for the page of pictures, or all.")
     excluded = parse_case_ranges(exclude_cases)
     only = parse_case_ranges(only_cases) if only_cases else None
+    ranges = read_parameters(parameters)
     if preview is not None:
-        _preview(preview, seed, labels, excluded, only)
+        _preview(preview, seed, labels, (excluded, only), ranges)
     if out is None or cases is None:
         return
-    case = PhantomConfig(
-        shape=shape,
-        field_of_view=field_of_view,  # type: ignore[arg-type]
-        no_tumor_share=0.0 if field_of_view == "tumors" else 0.15,
-    )
+    case = PhantomConfig.with_parameters(ranges, shape=shape, field_of_view=field_of_view)
+    if field_of_view == "tumors":
+        case = replace(case, no_tumor_share=0.0)
     cohort = CohortConfig(
         cases=cases, seed=seed,
         case=replace(case, phase=phase, second_phase=second_phase),  # type: ignore[arg-type]
@@ -72,7 +77,11 @@ def phantom(
 
 
 def _preview(
-    folder: Path, seed: int, labels: Path | None, excluded: frozenset[int], only: frozenset[int] | None
+    folder: Path,
+    seed: int,
+    labels: Path | None,
+    excluded_and_only: tuple[frozenset[int], frozenset[int] | None],
+    ranges: Parameters,
 ) -> None:
     """Writes the page of pictures with a progress bar, and says where it is."""
     from rich.progress import Progress
@@ -81,12 +90,11 @@ def _preview(
     from nephro_monai.reporting.phantom_preview import save_preview
     from nephro_monai.reporting.preview_parts import CaseMaker
 
-    maps = tuple(list_label_maps(labels, excluded, only)) if labels else ()
+    maps = tuple(list_label_maps(labels, *excluded_and_only)) if labels else ()
     with Progress() as bar:
         task = bar.add_task("preview", total=None)
-        page = save_preview(
-            folder, CaseMaker(seed, maps), lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        maker = CaseMaker(seed, maps, parameters=ranges)
+        page = save_preview(folder, maker, lambda done, total: bar.update(task, completed=done, total=total))
     typer.echo(f"Pictures of the generator (synthetic): {page}")
 
 

@@ -17,6 +17,7 @@ from nephro_monai.phantom.acquisition import acquire, render_hu
 from nephro_monai.phantom.body import paint_body
 from nephro_monai.phantom.canvas import Bounds, Canvas
 from nephro_monai.phantom.config import PhantomConfig
+from nephro_monai.phantom.contrast import draw_tissue_hu
 from nephro_monai.phantom.kidneys import (
     KidneyFields,
     add_cysts,
@@ -26,11 +27,12 @@ from nephro_monai.phantom.kidneys import (
 )
 from nephro_monai.phantom.layout import lay_out
 from nephro_monai.phantom.organs import paint_organs
+from nephro_monai.phantom.parameters import Parameters
 from nephro_monai.phantom.plan import Plan, draw_plan
 from nephro_monai.phantom.records import Findings, case_record, kits_affine
 from nephro_monai.phantom.scene import Scene, build_scene
 from nephro_monai.phantom.second_phase import Painted, PaintedTumor, paint_second_phase
-from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue, draw_tissue_hu
+from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue
 from nephro_monai.phantom.tumors import draw_look, paint_tumor
 
 __all__ = ["PhantomCase", "Watch", "generate_case"]
@@ -89,16 +91,17 @@ def generate_case(
     Raises:
         TrainingDataError: If the label map cannot be used.
     """
+    parameters = config.parameters
     words = [seed] if isinstance(seed, int) else list(seed)
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng([*words, attempt])
         plan = draw_plan(config, rng)
         scene = build_scene(config, plan, rng)
         canvas, fields = _paint_anatomy(scene, plan, rng, watch)
-        hu = draw_tissue_hu(rng, plan.phase)
-        cysts = add_cysts(canvas, scene.shapes, plan.cysts)
+        hu = draw_tissue_hu(rng, plan.phase, parameters)
+        cysts = add_cysts(canvas, scene.shapes, plan.cysts, parameters.cases["cyst_diameter_mm"])
         watch("cysts", canvas.tissue)
-        ideal, painted = _paint_tumors(canvas, fields, plan, hu)
+        ideal, painted = _paint_tumors(canvas, fields, plan, hu, parameters)
         watch("tumors", canvas.tissue)
         label = LABEL_OF_TISSUE[canvas.tissue]
         shown = int((label == TUMOR).sum()) * float(np.prod(scene.grid.spacing))
@@ -110,13 +113,14 @@ def generate_case(
             f"No usable case from {config.label_map or 'procedural kidneys'} after {_ATTEMPTS} attempts: the tumor "
             "stays outside the field of view; use another label map, more slices or another seed."
         )
-    image = acquire(ideal.copy() if keep_ideal else ideal, scene.grid, rng, plan.metal)
+    image = acquire(ideal.copy() if keep_ideal else ideal, scene.grid, rng, plan.metal, parameters)
     second = None
     if config.second_phase is not None:
         # Random numbers of its own, so that the first scan is what it would be without a second.
         other = np.random.default_rng([*words, attempt, _SECOND_PHASE_SEED])
         phases = (plan.phase, config.second_phase)
-        second = acquire(paint_second_phase(canvas, painted, hu, phases, other), scene.grid, other, plan.metal)
+        enhanced = paint_second_phase(canvas, painted, hu, phases, other, parameters)
+        second = acquire(enhanced, scene.grid, other, plan.metal, parameters)
     found = Findings(scene.grid, label, tuple(tumor.look for tumor in painted.tumors), cysts, scene.special)
     record = case_record(case_id, words, config, plan, found)
     ideal_hu = ideal if keep_ideal else None
@@ -148,7 +152,7 @@ def _within(outer: Bounds, inner: tuple[slice, ...]) -> Bounds:
 
 
 def _paint_tumors(
-    canvas: Canvas, fields: KidneyFields | None, plan: Plan, hu: dict[Tissue, float]
+    canvas: Canvas, fields: KidneyFields | None, plan: Plan, hu: dict[Tissue, float], parameters: Parameters
 ) -> tuple[NDArray[np.float32], Painted]:
     """Paints every tumor, then renders the whole volume; tumors of one patient share the subtype."""
     tumors: list[PaintedTumor] = []
@@ -163,13 +167,13 @@ def _paint_tumors(
             if volume < 15 and len(tumors):
                 continue
             diameter = 2 * (volume * 0.239) ** (1 / 3)
-            look = draw_look(canvas.rng, plan.subtype, parenchyma, plan.phase, diameter)
+            look = draw_look(canvas.rng, plan.subtype, parenchyma, plan.phase, diameter, parameters)
             bounds = _within(fields.bounds, box)
             tumor = PaintedTumor(bounds, mask, -fields.tumor[box], look, diameter, copy.deepcopy(canvas.rng))
             overlays.append(paint_tumor(canvas, bounds, tumor.depth, mask, look))
             tumors.append(tumor)
     painted = Painted(tuple(tumors), copy.deepcopy(canvas.rng))
-    image = render_hu(canvas, hu, plan.phase)
+    image = render_hu(canvas, hu, plan.phase, parameters)
     for tumor, values in zip(tumors, overlays, strict=True):
         image[tumor.bounds][tumor.mask] = values[tumor.mask]
     return image, painted

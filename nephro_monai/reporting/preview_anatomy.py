@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nephro_monai.phantom import PhantomCase, Tissue
-from nephro_monai.phantom.config import BENIGN_SUBTYPES, MALIGNANT_SUBTYPES, SPECIALS
+from nephro_monai.phantom.config import SPECIALS
 from nephro_monai.phantom.tissues import PHASES
 from nephro_monai.reporting.phantom_planes import body_planes, draw_hu, draw_tissues, lesion_planes
 from nephro_monai.reporting.preview_parts import (
@@ -126,7 +126,9 @@ def show_tumors(maker: CaseMaker) -> Section:
     wanted = [(number, "arterial") for number in (small, middle, large)]
     wanted += [(middle, phase) for phase in PHASES if phase != "arterial"]
     groups = []
-    for family, subtypes in (("malignant", MALIGNANT_SUBTYPES), ("benign", BENIGN_SUBTYPES)):
+    ranges = maker.parameters
+    families = {"malignant": ranges.malignant_subtype_shares, "benign": ranges.benign_subtype_shares}
+    for family, subtypes in families.items():
         for subtype, share in subtypes.items():
             panels = []
             for number, phase in wanted:

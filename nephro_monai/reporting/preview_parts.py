@@ -11,6 +11,7 @@ import numpy as np
 from nephro_monai.constants import TUMOR
 from nephro_monai.phantom import PhantomCase, PhantomConfig, Tissue, generate_case
 from nephro_monai.phantom.generate import Watch
+from nephro_monai.phantom.parameters import PARAMETERS, Parameters
 from nephro_monai.reporting.phantom_planes import Picture, spacing_mm
 
 __all__ = [
@@ -65,18 +66,22 @@ class CaseMaker:
         seed: Of the page.
         label_maps: KiTS19 segmentations to build around, dealt out by number; none for procedural kidneys.
         body_shape: Slices, rows, columns of scans that show the whole body.
+        parameters: Ranges of what is drawn.
     """
 
     seed: int = 0
     label_maps: tuple[Path, ...] = ()
     body_shape: Shape = (72, 256, 256)
+    parameters: Parameters = PARAMETERS
 
     def config(self, number: int, **settings: Any) -> PhantomConfig:
         """Config of case `number`, without an unusual finding unless asked for."""
         label_map = self.label_maps[number % len(self.label_maps)] if self.label_maps else None
         if "field_of_view" not in settings:
             settings.setdefault("shape", self.body_shape)
-        return PhantomConfig(**{"label_map": label_map, "special": "ordinary", **settings})
+        return PhantomConfig.with_parameters(
+            self.parameters, **{"label_map": label_map, "special": "ordinary", **settings}
+        )
 
     def make(self, number: int, watch: Watch = lambda part, tissues: None, **settings: Any) -> PhantomCase:
         """Case `number` with its ideal HU; `watch` sees it grow."""

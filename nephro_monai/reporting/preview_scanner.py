@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from nephro_monai.phantom import (
     AcquisitionRanges,
     CTSynthesis,
-    MassRanges,
     PhantomCase,
     SynthesisSettings,
     Tissue,
@@ -69,7 +68,7 @@ def show_acquisition(maker: CaseMaker) -> Section:
     panels = [panel("Ideal HU", describe_grid(case), ideal)]
     panels += [panel(title, caption, _acquired(case, ideal, settings)) for title, caption, settings in _PARTS]
     panels.append(panel("Metal", "one to three clips with stars of streaks", _with_metal(case, ideal, maker.seed)))
-    fly = {name: getattr(AcquisitionRanges(), name) for name in vars(_NOTHING)}
+    fly = vars(SynthesisSettings.from_parameters(maker.parameters).acquisition)
     panels.append(panel("All, on the fly", "as drawn while a network trains", _acquired(case, ideal, fly)))
     panels.append(panel("All, as drawn", "what nephro phantom writes", case.image))
     return Section(
@@ -138,7 +137,7 @@ def show_on_the_fly(maker: CaseMaker) -> Section:
     thickness, row, column = spacing_mm(case)
     box = _kidney_box(case)
     anatomy = np.ascontiguousarray(case.tissues[box].transpose(2, 1, 0))
-    settings = SynthesisSettings(spacing_mm=(column, row, thickness), masses=MassRanges(mass_share=0.8))
+    settings = SynthesisSettings.from_parameters(maker.parameters, (column, row, thickness))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(maker.seed)
         made = CTSynthesis(settings).draw(torch.from_numpy(anatomy)[None, None].repeat(_PATCHES, 1, 1, 1, 1))
