@@ -7,6 +7,7 @@ __all__ = [
     "DownloadError",
     "NephroError",
     "OutputError",
+    "ParametersError",
     "ScanError",
     "TrainingDataError",
     "WeightsError",
@@ -27,6 +28,10 @@ class BundleError(NephroError, ValueError):
 
 class WeightsError(NephroError, ValueError):
     """A weight file is missing, altered or does not fit the network."""
+
+
+class ParametersError(NephroError, ValueError):
+    """Ranges of the phantom hold an unknown name or a value that cannot be drawn from."""
 
 
 class OutputError(NephroError, OSError):

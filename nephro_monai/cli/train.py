@@ -30,6 +30,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="ID=VALUE", help="New value for one id, such as epochs=2. Repeatable."),
     ] = None,
+    init: Annotated[
+        str | None, typer.Option(metavar="shipped|PATH", help="Start from the bundle's own weights, or from a file.")
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
     """Train a bundle's network: weights, checkpoints and logs go to --out."""
@@ -47,5 +50,6 @@ def train(
         wandb=wandb,
         configs=tuple(config or ()),
         overrides=parse_overrides(set_ or ()),
+        init=init,
     )
     typer.echo(f"Weights: {train_bundle(bundle, options)}")

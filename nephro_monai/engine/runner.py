@@ -36,6 +36,7 @@ _STAGES = {
     "RunFoldsd": "folds",
     "VoteSegmentationsd": "vote",
     "VoteFoldsd": "vote of folds",
+    "CheckTrainingRanged": "check",
     "SaveSegmentationd": "write",
     "SaveReportd": "report",
     "SaveDiagnosisd": "diagnosis",

@@ -13,7 +13,8 @@ import torch
 
 from nephro_monai.engine.bundles import find_bundle, instantiate, read_configs
 from nephro_monai.engine.environment import resolve_device
-from nephro_monai.errors import BundleError, NephroError, OutputError, TrainingDataError
+from nephro_monai.engine.weights import verified_checksum
+from nephro_monai.errors import BundleError, NephroError, OutputError, TrainingDataError, WeightsError
 
 __all__ = ["TrainOptions", "train_bundle"]
 
@@ -35,6 +36,7 @@ class TrainOptions:
         wandb: Log to Weights & Biases too (offline with WANDB_MODE=offline).
         configs: Further configurations laid over train.json, such as "full_size.json".
         overrides: New values by id.
+        init: Weights to start from: "shipped" for the bundle's own, or a file as training writes it; None for none.
     """
 
     data: str | Path
@@ -47,6 +49,7 @@ class TrainOptions:
     wandb: bool = False
     configs: tuple[str, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    init: str | Path | None = None
 
 
 def train_bundle(bundle: str | Path, options: TrainOptions) -> Path:
@@ -62,6 +65,7 @@ def train_bundle(bundle: str | Path, options: TrainOptions) -> Path:
     Raises:
         BundleError: If the bundle, a configuration or an id is unknown, or an option is out of range.
         TrainingDataError: If the folder has no usable cases.
+        WeightsError: If the weights to start from are missing or altered.
         OutputError: If there is nothing to resume, or a finished run would be overwritten.
     """
     root = find_bundle(bundle)
@@ -88,6 +92,8 @@ def _settings(root: Path, out: Path, options: TrainOptions) -> dict[str, Any]:
         "device": f"$torch.device('{resolve_device(options.device)}')",
         "resume_from": _checkpoint(out, options),
     }
+    if options.init is not None:
+        settings["initial_weights"] = str(_initial_weights(root, options))
     if options.precision is not None:
         if options.precision not in _PRECISIONS:
             raise BundleError(f"Unknown precision '{options.precision}'; give one of {', '.join(_PRECISIONS)}.")
@@ -102,6 +108,26 @@ def _settings(root: Path, out: Path, options: TrainOptions) -> dict[str, Any]:
             raise NephroError("--wandb needs the package wandb. Install nephro-monai[wandb], or leave --wandb out.")
         settings["logger"] = _loggers(root.name, out)
     return settings
+
+
+def _initial_weights(root: Path, options: TrainOptions) -> Path:
+    """The file that `init` names."""
+    if "initial_weights" not in read_configs(root, ("train.json", *options.configs)):
+        raise BundleError(
+            f"{root.name} cannot start from weights: its train.json has no id initial_weights. Drop --init."
+        )
+    if "initial_weights" in options.overrides:
+        raise BundleError("--init and --set initial_weights=... name weights twice; give one of them.")
+    if str(options.init) != "shipped":
+        path = Path(str(options.init))
+        if not path.is_file():
+            raise WeightsError(f"--init {path} is no file. Give weights as `nephro train` writes them, or shipped.")
+        return path.resolve()
+    path = root / "models" / "model.pt"
+    if not path.is_file():
+        raise WeightsError(f"{root.name} ships no weights ({path} is missing). Give --init a file, or drop it.")
+    verified_checksum(path)
+    return path
 
 
 def _checkpoint(out: Path, options: TrainOptions) -> str | None:

@@ -23,6 +23,7 @@ __all__ = [
     "load_bundle_network",
     "load_weights",
     "provenance",
+    "verified_checksum",
 ]
 
 CHECKSUMS = "SHA256SUMS"
@@ -62,6 +63,22 @@ def _listed_checksums(models: Path) -> dict[str, str]:
         return {}
     rows = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     return {name.strip().lstrip("*"): digest for digest, name in rows}
+
+
+def verified_checksum(path: Path) -> tuple[str, bool]:
+    """SHA-256 of a weight file, and whether the list beside it names the file.
+
+    Raises:
+        WeightsError: If the list gives another checksum.
+    """
+    digest = checksum(path)
+    listed = _listed_checksums(path.parent).get(path.name)
+    if listed is not None and listed != digest:
+        raise WeightsError(
+            f"{path} was altered: its SHA-256 is {digest[:16]}..., {CHECKSUMS} says {listed[:16]}.... "
+            "Restore it from the package, or register new weights with `nephro install-weights`."
+        )
+    return digest, listed is not None
 
 
 def load_weights(network: torch.nn.Module, path: Path) -> None:
@@ -123,13 +140,7 @@ def load_bundle_network(
             f"The weights of {root.name} are missing: {path}. Reinstall the package, make them with "
             f"`nephro train {root.name} --data DIR` and `nephro install-weights`, or name another file."
         )
-    digest = checksum(path)
-    listed = _listed_checksums(path.parent).get(path.name)
-    if listed is not None and listed != digest:
-        raise WeightsError(
-            f"{path} was altered: its SHA-256 is {digest[:16]}..., {CHECKSUMS} says {listed[:16]}.... "
-            "Restore it from the package, or register new weights with `nephro install-weights`."
-        )
+    digest, listed = verified_checksum(path)
     parser = read_configs(root, configs, overrides)
     network = instantiate(parser, "network_def")
     if not isinstance(network, torch.nn.Module):
@@ -139,7 +150,7 @@ def load_bundle_network(
     trained_on = str(metadata.get("trained_on", "not known")) if listed else "not known"
     network.provenance = Provenance(  # type: ignore[assignment]
         bundle=root.name, version=str(metadata["version"]), weights=str(Path(weights)), sha256=digest,
-        shipped=listed is not None, trained_on=trained_on,
+        shipped=listed, trained_on=trained_on,
     )  # fmt: skip
     made_with = {key: value for key, value in parser.get().items() if key != "_meta_"}
     network.configuration = made_with  # type: ignore[assignment]

@@ -27,8 +27,8 @@ SCHEMA_VERSION = "1.0"
 class SaveDiagnosisd(MapTransform):
     """Writes `<output_dir>/<case>/diagnosis.json`; put it last, since the file marks a case as done.
 
-    Reads `diagnosis`, `scan`, `case`, `image` (its affine), `kidney_findings` and `tumors`, and `localization` and
-    `kidneys` where a localizer ran; changes nothing.
+    Reads `diagnosis`, `scan`, `case`, `image` (its affine), `kidney_findings` and `tumors`, `localization` and
+    `kidneys` where a localizer ran, and `warnings` where the scan was checked; changes nothing.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ def diagnosis_content(case: Mapping[Hashable, Any], provenance: Mapping[str, Any
         "schema_version": SCHEMA_VERSION,
         "disclaimer": DISCLAIMER,
         "training_notice": _training_notice(provenance),
+        **({"warnings": case["warnings"]} if "warnings" in case else {}),
         "case": case["case"],
         "verdict": diagnosis.verdict,
         "reason": diagnosis.reason,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nephro_monai.phantom.cohort import CohortConfig, generate_cohort
 from nephro_monai.phantom.config import PhantomConfig
 from nephro_monai.phantom.generate import PhantomCase, generate_case
+from nephro_monai.phantom.parameters import Parameters, read_parameters
 from nephro_monai.phantom.rand_synthesize import RandSynthesizeCTd, surroundings_of_labels
 from nephro_monai.phantom.synthesis import CTSynthesis
 from nephro_monai.phantom.synthesis_settings import AcquisitionRanges, MassRanges, SynthesisSettings
@@ -16,6 +17,7 @@ __all__ = [
     "CTSynthesis",
     "CohortConfig",
     "MassRanges",
+    "Parameters",
     "PhantomCase",
     "PhantomConfig",
     "RandSynthesizeCTd",
@@ -23,5 +25,6 @@ __all__ = [
     "Tissue",
     "generate_case",
     "generate_cohort",
+    "read_parameters",
     "surroundings_of_labels",
 ]

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from nephro_monai.phantom.canvas import Canvas, Grid
-from nephro_monai.phantom.tissues import TISSUE_HU, Phase, Tissue
+from nephro_monai.phantom.parameters import PARAMETERS, Parameters, Range
+from nephro_monai.phantom.tissues import Phase, Tissue
 
-__all__ = ["TEXTURE_HU", "acquire", "render_hu"]
+__all__ = ["acquire", "add_metal", "render_hu"]
 
 Floats = NDArray[np.float32]
 
-TEXTURE_HU: dict[Tissue, tuple[float, float]] = {
-    Tissue.MUSCLE: (3, 9), Tissue.LIVER: (1, 6), Tissue.SPLEEN: (1, 6), Tissue.PANCREAS: (4, 14),
-    Tissue.KIDNEY_CORTEX: (2, 12), Tissue.KIDNEY_MEDULLA: (2, 10), Tissue.VISCERAL_FAT: (2, 8),
-    Tissue.SUBCUTANEOUS_FAT: (2, 7), Tissue.TRABECULAR_BONE: (15, 50), Tissue.CORTICAL_BONE: (20, 120),
-    Tissue.BOWEL_FOOD: (5, 25), Tissue.BOWEL_CONTRAST: (10, 60), Tissue.STOMACH_CONTENT: (3, 25),
-    Tissue.BOWEL_WALL: (3, 15), Tissue.LUNG: (20, 60), Tissue.HEART: (5, 25), Tissue.SINUS_FAT: (4, 15),
-    Tissue.VENA_CAVA: (2, 20), Tissue.AORTA: (1, 8),
-}  # fmt: skip
-"""Range of each tissue's own standard deviation (HU) over centimeters."""
 
-
-def render_hu(canvas: Canvas, hu: dict[Tissue, float], phase: Phase) -> Floats:
+def render_hu(canvas: Canvas, hu: dict[Tissue, float], phase: Phase, parameters: Parameters = PARAMETERS) -> Floats:
     """Ideal HU of every voxel but the tumors' (float32, (slices, rows, columns)), without blur and noise."""
     rng = canvas.rng
     mean, texture = np.zeros(256, np.float32), np.zeros(256, np.float32)
-    for tissue in TISSUE_HU:
+    for tissue in parameters.tissue_hu:
         mean[tissue] = hu[tissue]
-    for tissue, (low, high) in TEXTURE_HU.items():
+    for tissue, (low, high) in parameters.texture_hu.items():
         texture[tissue] = rng.uniform(low, high)
     image = mean[canvas.tissue]
     image += texture[canvas.tissue] * canvas.ripple
-    _mottle(canvas, image, Tissue.FECES, rng.uniform(40, 220))
-    _mottle(canvas, image, Tissue.TRABECULAR_BONE, rng.uniform(15, 60))
-    _mottle(canvas, image, Tissue.CORTICAL_BONE, rng.uniform(30, 150))
-    if phase == "arterial" and rng.uniform() < 0.5:
-        _stripes(canvas, image)
+    for tissue, (low, high) in parameters.mottle_hu.items():
+        _mottle(canvas, image, tissue, rng.uniform(low, high))
+    if phase == "arterial" and rng.uniform() < parameters.spleen_stripes["stripes_share"]:
+        _stripes(canvas, image, parameters)
     return np.asarray(image, dtype=np.float32)
 
 
@@ -48,7 +41,7 @@ def _mottle(canvas: Canvas, image: Floats, tissue: Tissue, sigma: float) -> None
     image[where] += np.float32(sigma) * canvas.rng.standard_normal(int(where.sum()), dtype=np.float32)
 
 
-def _stripes(canvas: Canvas, image: Floats) -> None:
+def _stripes(canvas: Canvas, image: Floats, parameters: Parameters) -> None:
     """The moire of the early arterial spleen."""
     where = np.nonzero(canvas.tissue == Tissue.SPLEEN)
     if not len(where[0]):
@@ -56,12 +49,14 @@ def _stripes(canvas: Canvas, image: Floats) -> None:
     rng = canvas.rng
     z, y, x = (a[i] for a, i in zip(canvas.grid.axes, where, strict=True))
     direction = rng.normal(0, 1, 3)
-    direction *= 2 * np.pi / rng.uniform(10, 24) / np.linalg.norm(direction)
+    direction *= 2 * np.pi / rng.uniform(*parameters.spleen_stripes["wavelength_mm"]) / np.linalg.norm(direction)
     phase = direction[0] * z + direction[1] * y + direction[2] * x + 2.2 * canvas.ripple[where]
-    image[where] += np.float32(rng.uniform(8, 40)) * np.sin(phase).astype(np.float32)
+    image[where] += np.float32(rng.uniform(*parameters.spleen_stripes["height_hu"])) * np.sin(phase).astype(np.float32)
 
 
-def acquire(image: Floats, grid: Grid, rng: np.random.Generator, metal: bool) -> NDArray[np.int16]:
+def acquire(
+    image: Floats, grid: Grid, rng: np.random.Generator, metal: bool, parameters: Parameters = PARAMETERS
+) -> NDArray[np.int16]:
     """Blurs, averages along z, adds noise and streaks, and rounds (in this order, after all geometry).
 
     Args:
@@ -69,52 +64,59 @@ def acquire(image: Floats, grid: Grid, rng: np.random.Generator, metal: bool) ->
         grid: Its grid.
         rng: Source of randomness.
         metal: Whether a metal implant throws streaks.
+        parameters: Ranges.
 
     Returns:
         int16 HU within -1024..3071.
     """
+    ranges = parameters.acquisition
     thin = min(1.0, 0.9 / grid.spacing[1])
-    sigma = float(np.clip(rng.uniform(0.25, 1.1) * (0.75 + 0.5 * thin), 0.25, 1.4))
+    sigma = float(np.clip(rng.uniform(*ranges["blur_pixels"]) * (0.75 + 0.5 * thin), 0.25, 1.4))
     for axis in (1, 2):
         image = ndimage.gaussian_filter1d(image, sigma, axis=axis, truncate=2.5, mode="nearest")
-    overlap = rng.uniform(0, 0.22)
+    overlap = rng.uniform(*ranges["slice_overlap"])
     image = ndimage.correlate1d(image, [overlap, 1 - 2 * overlap, overlap], axis=0, mode="nearest")
     body = image > -600
-    image *= np.float32(1 + rng.uniform(-0.06, 0.06))
-    image += np.float32(rng.uniform(-8, 8))
-    level = float(np.exp(rng.uniform(np.log(3), np.log(38))))
-    noise = _noise(grid, rng)
+    image *= np.float32(1 + rng.uniform(-ranges["gain"], ranges["gain"]))
+    image += np.float32(rng.uniform(-ranges["offset_hu"], ranges["offset_hu"]))
+    level = _log_uniform(rng, ranges["noise_hu"])
+    noise = _noise(grid, rng, ranges)
     noise[~body] *= 0.35
     noise *= np.float32(level)
     image += noise
-    if rng.uniform() < 0.3:
-        image += _starvation(grid, rng) * np.where(body, 1, np.float32(0.3))
+    if rng.uniform() < ranges["streak_share"]:
+        image += _starvation(grid, rng, ranges["streak_hu"]) * np.where(body, 1, np.float32(0.3))
     if metal:
-        _metal(image, body, grid, rng)
+        add_metal(image, body, grid, rng, ranges["metal_streak_hu"])
     np.clip(image, -1024, 3071, out=image)
     if rng.uniform() < 0.5:
         image[image < -960] = -1000 if rng.uniform() < 0.5 else -1024
     return np.rint(image).astype(np.int16)
 
 
-def _noise(grid: Grid, rng: np.random.Generator) -> Floats:
+def _log_uniform(rng: np.random.Generator, bounds: Range) -> float:
+    low, high = bounds
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _noise(grid: Grid, rng: np.random.Generator, ranges: Mapping[str, Any]) -> Floats:
     """Unit-variance noise, correlated in plane and a little along z, sometimes without low frequencies."""
     noise = rng.standard_normal(grid.shape, dtype=np.float32)
-    sigma = rng.uniform(0.0, 0.95)
+    sigma = rng.uniform(*ranges["noise_blur_pixels"])
     if sigma > 0.3:
         for axis in (1, 2):
             noise = ndimage.gaussian_filter1d(noise, sigma, axis=axis, truncate=2.5)
-    if rng.uniform() < 0.4:
-        share = rng.uniform(0.1, 0.25)
+    if rng.uniform() < ranges["noise_along_slices_share"]:
+        share = rng.uniform(*ranges["noise_along_slices"])
         noise = ndimage.correlate1d(noise, [share, 1 - 2 * share, share], axis=0)
-    if rng.uniform() < 0.35:
+    if rng.uniform() < ranges["sharp_kernel_share"]:
         low = ndimage.uniform_filter(noise, (1, 5, 5))
-        noise -= np.float32(rng.uniform(0.5, 0.9)) * low
+        noise -= np.float32(rng.uniform(*ranges["removed_low_frequencies"])) * low
     noise /= max(float(noise[:: max(1, grid.shape[0] // 8)].std()), 1e-6)
     return np.asarray(noise, dtype=np.float32)
 
 
-def _starvation(grid: Grid, rng: np.random.Generator) -> Floats:
+def _starvation(grid: Grid, rng: np.random.Generator, level_hu: Range) -> Floats:
     """Long horizontal streaks, as the arms or the hips leave."""
     slices, rows, columns = grid.shape
     lines = rng.standard_normal((slices, rows, max(4, columns // 24)), dtype=np.float32)
@@ -122,12 +124,26 @@ def _starvation(grid: Grid, rng: np.random.Generator) -> Floats:
     low = np.minimum(at.astype(int), lines.shape[2] - 2)
     share = (at - low).astype(np.float32)
     streaks = lines[:, :, low] * (1 - share) + lines[:, :, low + 1] * share
-    streaks *= np.float32(np.exp(rng.uniform(np.log(2), np.log(14))))
+    streaks *= np.float32(_log_uniform(rng, level_hu))
     return np.asarray(streaks, dtype=np.float32)
 
 
-def _metal(image: Floats, body: NDArray[np.bool_], grid: Grid, rng: np.random.Generator) -> None:
-    """A clip or implant with its star of bright and dark streaks over a few slices."""
+def add_metal(
+    image: Floats,
+    body: NDArray[np.bool_],
+    grid: Grid,
+    rng: np.random.Generator,
+    streak_hu: Range = PARAMETERS.acquisition["metal_streak_hu"],
+) -> None:
+    """Adds up to three clips or implants, each with a star of bright and dark streaks over a few slices, in place.
+
+    Args:
+        image: HU, (slices, rows, columns).
+        body: Where the patient is.
+        grid: Its grid.
+        rng: Source of randomness.
+        streak_hu: Bounds of their height next to the metal.
+    """
     inside = np.argwhere(body[::4, ::8, ::8]) * [4, 8, 8]
     if not len(inside):
         return
@@ -142,6 +158,6 @@ def _metal(image: Floats, body: NDArray[np.bool_], grid: Grid, rng: np.random.Ge
         star = np.zeros_like(angle)
         for _ in range(6):
             star += np.cos(2 * int(rng.integers(1, 14)) * angle + rng.uniform(0, 6.28)) * rng.uniform(0.2, 1)
-        star *= rng.uniform(40, 260) / (1 + distance / rng.uniform(12, 35))
+        star *= rng.uniform(*streak_hu) / (1 + distance / rng.uniform(12, 35))
         image[zs] += np.where(body[zs], star[None].astype(np.float32), 0)
         image[zs][:, distance < rng.uniform(1.5, 5)] = 3000

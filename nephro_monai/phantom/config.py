@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
+from nephro_monai.phantom.parameters import PARAMETERS, Parameters
 from nephro_monai.phantom.tissues import PHASES, Phase
 
 __all__ = [
@@ -28,9 +29,9 @@ FIELDS_OF_VIEW: Final[tuple[FieldOfView, ...]] = get_args(FieldOfView)
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SPECIALS: Final[tuple[Special, ...]] = get_args(Special)
 
-MALIGNANT_SUBTYPES: Final[dict[str, float]] = {"clear_cell_rcc": 0.45, "papillary": 0.28, "chromophobe": 0.27}
+MALIGNANT_SUBTYPES: Final = PARAMETERS.malignant_subtype_shares
 """Malignant subtypes (KiTS19's names) and their share among malignant cases."""
-BENIGN_SUBTYPES: Final[dict[str, float]] = {"oncocytoma": 0.5, "angiomyolipoma": 0.5}
+BENIGN_SUBTYPES: Final = PARAMETERS.benign_subtype_shares
 """Benign subtypes and their share among benign cases."""
 
 SMALL_SHAPE: Final = (48, 160, 160)
@@ -57,6 +58,7 @@ class PhantomConfig:
             networks that see no more, at a third and a tenth of the cost of a whole abdomen.
         second_phase: Contrast phase of a second scan of the same patient on the same grid, as registered phases are;
             needs `phase` for the first one. None makes one scan. The first scan's voxels do not depend on it.
+        parameters: Ranges of what is drawn; its shares count only through `with_parameters`.
     """
 
     shape: tuple[int, int, int] | None = None
@@ -65,12 +67,19 @@ class PhantomConfig:
     phase: Phase | None = None
     special: Special | None = None
     label_map: Path | None = None
-    no_tumor_share: float = 0.15
-    benign_share: float = 0.43
-    replace_tumor_share: float = 0.35
-    special_share: float = 0.18
+    no_tumor_share: float = PARAMETERS.cases["no_tumor_share"]
+    benign_share: float = PARAMETERS.cases["benign_share"]
+    replace_tumor_share: float = PARAMETERS.cases["replace_tumor_share"]
+    special_share: float = PARAMETERS.cases["special_share"]
     field_of_view: FieldOfView = "abdomen"
     second_phase: Phase | None = None
+    parameters: Parameters = PARAMETERS
+
+    @classmethod
+    def with_parameters(cls, parameters: Parameters, **settings: Any) -> PhantomConfig:
+        """A config that draws from these ranges, with their shares where `settings` give none."""
+        names = ("no_tumor_share", "benign_share", "replace_tumor_share", "special_share")
+        return cls(parameters=parameters, **{**{name: parameters.cases[name] for name in names}, **settings})
 
     def __post_init__(self) -> None:
         """Checks every value.

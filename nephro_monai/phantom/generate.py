@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from nephro_monai.phantom.acquisition import acquire, render_hu
 from nephro_monai.phantom.body import paint_body
 from nephro_monai.phantom.canvas import Bounds, Canvas
 from nephro_monai.phantom.config import PhantomConfig
+from nephro_monai.phantom.contrast import draw_tissue_hu
 from nephro_monai.phantom.kidneys import (
     KidneyFields,
     add_cysts,
@@ -26,17 +27,21 @@ from nephro_monai.phantom.kidneys import (
 )
 from nephro_monai.phantom.layout import lay_out
 from nephro_monai.phantom.organs import paint_organs
+from nephro_monai.phantom.parameters import Parameters
 from nephro_monai.phantom.plan import Plan, draw_plan
 from nephro_monai.phantom.records import Findings, case_record, kits_affine
 from nephro_monai.phantom.scene import Scene, build_scene
 from nephro_monai.phantom.second_phase import Painted, PaintedTumor, paint_second_phase
-from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue, draw_tissue_hu
+from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, Tissue
 from nephro_monai.phantom.tumors import draw_look, paint_tumor
 
-__all__ = ["PhantomCase", "generate_case"]
+__all__ = ["PhantomCase", "Watch", "generate_case"]
 
 _ATTEMPTS = 6
 _SECOND_PHASE_SEED = 2
+
+Watch = Callable[[str, NDArray[np.uint8]], None]
+"""Called after every part that paints, with its name and the tissues so far (copy them to keep them)."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,16 @@ class PhantomCase:
     second_image: NDArray[np.int16] | None = None
 
 
+def _unwatched(part: str, tissues: NDArray[np.uint8]) -> None:
+    """Looks away."""
+
+
 def generate_case(
-    config: PhantomConfig, seed: int | Sequence[int], case_id: str = "case_00000", keep_ideal: bool = False
+    config: PhantomConfig,
+    seed: int | Sequence[int],
+    case_id: str = "case_00000",
+    keep_ideal: bool = False,
+    watch: Watch = _unwatched,
 ) -> PhantomCase:
     """Makes one case; the same config and seed give the same voxels.
 
@@ -72,19 +85,24 @@ def generate_case(
         seed: Any non-negative integer or sequence of them (for example cohort seed and case index).
         case_id: Name in the record.
         keep_ideal: Whether to return the HU before acquisition too.
+        watch: Sees the tissues after the parts "body", "renal vessels", "organs", "kidneys", "cysts" and "tumors"; from
+            the start again where an attempt showed no tumor.
 
     Raises:
         TrainingDataError: If the label map cannot be used.
     """
+    parameters = config.parameters
     words = [seed] if isinstance(seed, int) else list(seed)
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng([*words, attempt])
         plan = draw_plan(config, rng)
         scene = build_scene(config, plan, rng)
-        canvas, fields = _paint_anatomy(scene, plan, rng)
-        hu = draw_tissue_hu(rng, plan.phase)
-        cysts = add_cysts(canvas, scene.shapes, plan.cysts)
-        ideal, painted = _paint_tumors(canvas, fields, plan, hu)
+        canvas, fields = _paint_anatomy(scene, plan, rng, watch)
+        hu = draw_tissue_hu(rng, plan.phase, parameters)
+        cysts = add_cysts(canvas, scene.shapes, plan.cysts, parameters.cases["cyst_diameter_mm"])
+        watch("cysts", canvas.tissue)
+        ideal, painted = _paint_tumors(canvas, fields, plan, hu, parameters)
+        watch("tumors", canvas.tissue)
         label = LABEL_OF_TISSUE[canvas.tissue]
         shown = int((label == TUMOR).sum()) * float(np.prod(scene.grid.spacing))
         wanted = plan.subtype is not None
@@ -95,28 +113,35 @@ def generate_case(
             f"No usable case from {config.label_map or 'procedural kidneys'} after {_ATTEMPTS} attempts: the tumor "
             "stays outside the field of view; use another label map, more slices or another seed."
         )
-    image = acquire(ideal.copy() if keep_ideal else ideal, scene.grid, rng, plan.metal)
+    image = acquire(ideal.copy() if keep_ideal else ideal, scene.grid, rng, plan.metal, parameters)
     second = None
     if config.second_phase is not None:
         # Random numbers of its own, so that the first scan is what it would be without a second.
         other = np.random.default_rng([*words, attempt, _SECOND_PHASE_SEED])
         phases = (plan.phase, config.second_phase)
-        second = acquire(paint_second_phase(canvas, painted, hu, phases, other), scene.grid, other, plan.metal)
+        enhanced = paint_second_phase(canvas, painted, hu, phases, other, parameters)
+        second = acquire(enhanced, scene.grid, other, plan.metal, parameters)
     found = Findings(scene.grid, label, tuple(tumor.look for tumor in painted.tumors), cysts, scene.special)
     record = case_record(case_id, words, config, plan, found)
     ideal_hu = ideal if keep_ideal else None
     return PhantomCase(image, label, canvas.tissue, kits_affine(scene.grid), record, ideal_hu, second)
 
 
-def _paint_anatomy(scene: Scene, plan: Plan, rng: np.random.Generator) -> tuple[Canvas, KidneyFields | None]:
+def _paint_anatomy(
+    scene: Scene, plan: Plan, rng: np.random.Generator, watch: Watch
+) -> tuple[Canvas, KidneyFields | None]:
     layout = lay_out(scene.shapes, scene.spine, scene.yaw, scene.grid, rng)
     canvas = Canvas(scene.grid, rng)
     paint_body(canvas, layout)
+    watch("body", canvas.tissue)
     paint_renal_vessels(canvas, layout, scene.shapes)
+    watch("renal vessels", canvas.tissue)
     paint_organs(canvas, layout)
+    watch("organs", canvas.tissue)
     fields = resample_shapes(scene.shapes, canvas, closing_mm=float(rng.uniform(7, 11)))
     if fields is not None:
         paint_kidneys(canvas, fields)
+    watch("kidneys", canvas.tissue)
     return canvas, fields
 
 
@@ -127,7 +152,7 @@ def _within(outer: Bounds, inner: tuple[slice, ...]) -> Bounds:
 
 
 def _paint_tumors(
-    canvas: Canvas, fields: KidneyFields | None, plan: Plan, hu: dict[Tissue, float]
+    canvas: Canvas, fields: KidneyFields | None, plan: Plan, hu: dict[Tissue, float], parameters: Parameters
 ) -> tuple[NDArray[np.float32], Painted]:
     """Paints every tumor, then renders the whole volume; tumors of one patient share the subtype."""
     tumors: list[PaintedTumor] = []
@@ -142,13 +167,13 @@ def _paint_tumors(
             if volume < 15 and len(tumors):
                 continue
             diameter = 2 * (volume * 0.239) ** (1 / 3)
-            look = draw_look(canvas.rng, plan.subtype, parenchyma, plan.phase, diameter)
+            look = draw_look(canvas.rng, plan.subtype, parenchyma, plan.phase, diameter, parameters)
             bounds = _within(fields.bounds, box)
             tumor = PaintedTumor(bounds, mask, -fields.tumor[box], look, diameter, copy.deepcopy(canvas.rng))
             overlays.append(paint_tumor(canvas, bounds, tumor.depth, mask, look))
             tumors.append(tumor)
     painted = Painted(tuple(tumors), copy.deepcopy(canvas.rng))
-    image = render_hu(canvas, hu, plan.phase)
+    image = render_hu(canvas, hu, plan.phase, parameters)
     for tumor, values in zip(tumors, overlays, strict=True):
         image[tumor.bounds][tumor.mask] = values[tumor.mask]
     return image, painted

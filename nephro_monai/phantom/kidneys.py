@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nephro_monai.phantom.canvas import Bounds, Canvas, smooth_noise
 from nephro_monai.phantom.layout import Layout
+from nephro_monai.phantom.parameters import Range
 from nephro_monai.phantom.shapes import Shapes, hull_depth
 from nephro_monai.phantom.tissues import Tissue
 
@@ -129,14 +130,22 @@ def _sinus(canvas: Canvas, fields: KidneyFields, view: NDArray[np.uint8], kidney
     view[sinus & (branch < -rng.uniform(1.2, 1.8))] = Tissue.ARTERY
 
 
-def add_cysts(canvas: Canvas, shapes: Shapes, count: int) -> int:
-    """Paints simple cysts on the kidneys; KiTS19 counts them as kidney. Returns how many the scan shows."""
+def add_cysts(canvas: Canvas, shapes: Shapes, count: int, diameter_mm: Range) -> int:
+    """Paints simple cysts on the kidneys; KiTS19 counts them as kidney. Returns how many the scan shows.
+
+    Args:
+        canvas: The volume.
+        shapes: Kidneys and tumors.
+        count: Cysts.
+        diameter_mm: Bounds, drawn from log-uniformly.
+    """
+    smallest, largest = diameter_mm
     rng = canvas.rng
     surface = np.argwhere((shapes.kidney < 1) & (shapes.kidney > -8) & (shapes.tumor > 10))
     shown = 0
     for _ in range(count if len(surface) else 0):
         center = shapes.origin + surface[int(rng.integers(len(surface)))] * np.array(shapes.spacing)
-        radius = float(np.exp(rng.uniform(np.log(3), np.log(24))))
+        radius = float(np.exp(rng.uniform(np.log(smallest / 2), np.log(largest / 2))))
         found = canvas.ellipsoid(center, radius * rng.uniform(0.9, 1.1, 3), None, 0.08)
         if found is None:
             continue

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from nephro_monai.phantom.config import BENIGN_SUBTYPES, MALIGNANT_SUBTYPES, PhantomConfig, Special
-from nephro_monai.phantom.tissues import Phase, draw_phase
+from nephro_monai.phantom.config import MALIGNANT_SUBTYPES, PhantomConfig, Special
+from nephro_monai.phantom.contrast import draw_phase
+from nephro_monai.phantom.tissues import Phase
 
 __all__ = ["Plan", "draw_plan"]
 
@@ -39,12 +41,13 @@ class Plan:
     metal: bool
 
 
-def _pick(rng: np.random.Generator, shares: dict[str, float]) -> str:
+def _pick(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
     return str(rng.choice(list(shares), p=list(shares.values())))
 
 
 def draw_plan(config: PhantomConfig, rng: np.random.Generator) -> Plan:
     """Draws what the config leaves open."""
+    parameters, cases = config.parameters, config.parameters.cases
     if config.subtype is not None:
         kind = "malignant" if config.subtype in MALIGNANT_SUBTYPES else "benign"
     elif config.kind != "random":
@@ -55,11 +58,15 @@ def draw_plan(config: PhantomConfig, rng: np.random.Generator) -> Plan:
         kind = "benign" if rng.uniform() < config.benign_share else "malignant"
     subtype = config.subtype
     if subtype is None and kind != "none":
-        subtype = _pick(rng, BENIGN_SUBTYPES if kind == "benign" else MALIGNANT_SUBTYPES)
+        benign = parameters.benign_subtype_shares
+        subtype = _pick(rng, benign if kind == "benign" else parameters.malignant_subtype_shares)
     special = config.special or _draw_special(config, kind, rng)
-    phase: Phase = config.phase or ("none" if special == "no_contrast" else draw_phase(rng))
-    low, high = {"huge_tumor": (95, 160), "tiny_tumor": (6, 12)}.get(special, (8, 100))
-    extra = float(np.exp(rng.uniform(np.log(8), np.log(40)))) if kind != "none" and rng.uniform() < 0.08 else 0.0
+    phase: Phase = config.phase or ("none" if special == "no_contrast" else draw_phase(rng, parameters))
+    low, high = cases[f"{special}_mm"] if special in ("huge_tumor", "tiny_tumor") else cases["diameter_mm"]
+    least, most = cases["second_tumor_mm"]
+    second = kind != "none" and rng.uniform() < cases["second_tumor_share"]
+    extra = float(np.exp(rng.uniform(np.log(least), np.log(most)))) if second else 0.0
+    fewest_cysts, most_cysts = map(int, cases["cysts"])
     return Plan(
         kind=kind,
         subtype=subtype,
@@ -68,7 +75,7 @@ def draw_plan(config: PhantomConfig, rng: np.random.Generator) -> Plan:
         diameter_mm=float(np.exp(rng.uniform(np.log(low), np.log(high)))),
         replace=bool(rng.uniform() < config.replace_tumor_share) or special in ("huge_tumor", "tiny_tumor"),
         extra_mm=0.0 if special == "tiny_tumor" else extra,
-        cysts=int(rng.integers(1, 5)) if rng.uniform() < 0.3 else 0,
+        cysts=int(rng.integers(fewest_cysts, most_cysts + 1)) if rng.uniform() < cases["cyst_share"] else 0,
         metal=special == "metal",
     )
 

@@ -99,6 +99,8 @@ def case_record(
         "cysts": findings.cysts,
         "source_label_case": config.label_map.parent.name if config.label_map is not None else None,
     }
+    if config.parameters.overrides:
+        record["phantom"]["parameters"] = config.parameters.overrides
     if config.second_phase is not None:
         record["phantom"]["second_phase"] = config.second_phase
     return record

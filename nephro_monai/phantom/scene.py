@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nephro_monai.phantom.canvas import Grid, rotation_matrix, smooth_noise
-from nephro_monai.phantom.config import FieldOfView, PhantomConfig, Special
+from nephro_monai.phantom.config import PhantomConfig, Special
 from nephro_monai.phantom.layout import find_spine
 from nephro_monai.phantom.plan import Plan
 from nephro_monai.phantom.shapes import (
@@ -23,10 +23,6 @@ from nephro_monai.phantom.shapes import (
 from nephro_monai.phantom.tumors import add_mass
 
 __all__ = ["Scene", "build_scene"]
-
-_THICKNESSES_MM = (0.5, 1.0, 1.25, 2.0, 2.5, 3.0, 4.0, 5.0)
-_THICKNESS_SHARES = (0.02, 0.12, 0.04, 0.06, 0.08, 0.22, 0.05, 0.41)
-"""Slice thickness in KiTS19 (rounded shares of its 210 training cases; 86 of them have 5 mm)."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +62,14 @@ def build_scene(config: PhantomConfig, plan: Plan, rng: np.random.Generator) -> 
         shapes = procedural_kidneys(rng, (-1, 1))
         offset = np.array([0, rng.uniform(-15, 35), rng.uniform(-15, 15)])
         shapes = replace(shapes, origin=shapes.origin + offset)
-        fov = 512 * float(rng.uniform(0.6, 1.0))
+        fov = 512 * float(rng.uniform(*config.parameters.scan["pixel_mm"]))
     spine = find_spine(shapes, rng, yaw, expected_x=0.0 if config.label_map else float(offset[2]))
     shapes, special = _with_specials(shapes, plan, spine, rng)
     shapes = _with_tumors(shapes, plan, spine, rng)
     if config.field_of_view == "abdomen":
         grid, shift = _field_of_view(config, shapes, fov, rng)
     else:
-        grid, shift = _close_field_of_view(config.field_of_view, shapes, fov, rng)
+        grid, shift = _close_field_of_view(config, shapes, fov, rng)
     shapes = replace(shapes, origin=shapes.origin + shift)
     return Scene(grid, shapes, spine + shift, yaw, special)
 
@@ -153,6 +149,12 @@ def _without_crumbs(kidney: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(small[components], np.float32(3.0), kidney).astype(np.float32)
 
 
+def _draw_thickness(config: PhantomConfig, rng: np.random.Generator) -> float:
+    """Slice thickness in mm, by KiTS19's shares."""
+    shares = config.parameters.scan["slice_thickness_mm_shares"]
+    return float(rng.choice([float(text) for text in shares], p=list(shares.values())))
+
+
 def _field_of_view(
     config: PhantomConfig, shapes: Shapes, fov_mm: float, rng: np.random.Generator
 ) -> tuple[Grid, NDArray[np.float64]]:
@@ -161,7 +163,7 @@ def _field_of_view(
     top = float(shapes.origin[0] + labeled[0] * shapes.spacing[0]) - rng.uniform(15, 115)
     bottom = float(shapes.origin[0] + labeled[-1] * shapes.spacing[0]) + rng.uniform(15, 130)
     if config.shape is None:
-        thickness = float(rng.choice(_THICKNESSES_MM, p=_THICKNESS_SHARES))
+        thickness = _draw_thickness(config, rng)
         slices = int(np.clip(round((bottom - top) / thickness), 29, 320))
         shape = (slices, 512, 512)
     else:
@@ -176,16 +178,16 @@ def _field_of_view(
 
 
 def _close_field_of_view(
-    what: FieldOfView, shapes: Shapes, fov_mm: float, rng: np.random.Generator
+    config: PhantomConfig, shapes: Shapes, fov_mm: float, rng: np.random.Generator
 ) -> tuple[Grid, NDArray[np.float64]]:
     """As `_field_of_view`, of the surroundings of the tumors or kidneys (kidneys where no tumor could be placed)."""
-    tumors = what == "tumors" and bool((shapes.tumor < 0).any())
+    tumors = config.field_of_view == "tumors" and bool((shapes.tumor < 0).any())
     shown = shapes.tumor < 0 if tumors else shapes.kidney < 0
     margin, least = (np.array([10.0, 25.0, 25.0]), np.array([0.0, 75.0, 75.0])) if tumors else (45.0, 0.0)
     ends = [np.flatnonzero(shown.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]] for axis in range(3)]
     low, high = shapes.origin + np.array(ends).T * np.array(shapes.spacing)
     reach = np.maximum(0.5 * (high - low) + margin, least)
-    thickness = float(rng.choice(_THICKNESSES_MM, p=_THICKNESS_SHARES))
+    thickness = _draw_thickness(config, rng)
     in_plane = float(round(fov_mm / 512, 5))
     spacing = (thickness, in_plane, in_plane)
     slices, rows, columns = (int(np.ceil(2 * r / s)) for r, s in zip(reach, spacing, strict=True))

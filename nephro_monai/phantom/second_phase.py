@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from nephro_monai.phantom.acquisition import render_hu
 from nephro_monai.phantom.canvas import Bounds, Canvas
-from nephro_monai.phantom.tissues import PHASES, TISSUE_HU, Phase, Tissue, draw_tissue_hu
+from nephro_monai.phantom.contrast import draw_tissue_hu
+from nephro_monai.phantom.parameters import PARAMETERS, Parameters
+from nephro_monai.phantom.tissues import PHASES, Phase, Tissue
 from nephro_monai.phantom.tumors import TumorLook, draw_look, paint_tumor
 
 __all__ = ["Painted", "PaintedTumor", "paint_second_phase"]
@@ -51,7 +53,12 @@ class Painted:
 
 
 def paint_second_phase(
-    canvas: Canvas, painted: Painted, hu: dict[Tissue, float], phases: tuple[Phase, Phase], rng: np.random.Generator
+    canvas: Canvas,
+    painted: Painted,
+    hu: dict[Tissue, float],
+    phases: tuple[Phase, Phase],
+    rng: np.random.Generator,
+    parameters: Parameters = PARAMETERS,
 ) -> NDArray[np.float32]:
     """Ideal HU of a second phase on the same grid, without blur and noise.
 
@@ -64,25 +71,27 @@ def paint_second_phase(
         hu: Mean HU of every tissue in the first phase.
         phases: The first phase and the second.
         rng: Source of the second phase's own randomness.
+        parameters: Ranges.
 
     Returns:
         float32 (slices, rows, columns).
     """
     first, second = (PHASES.index(phase) for phase in phases)
-    drawn = draw_tissue_hu(rng, phases[1])
+    drawn = draw_tissue_hu(rng, phases[1], parameters)
     enhanced = {
-        tissue: hu[tissue] if ranges[first] == ranges[second] else drawn[tissue] for tissue, ranges in TISSUE_HU.items()
+        tissue: hu[tissue] if ranges[first] == ranges[second] else drawn[tissue]
+        for tissue, ranges in parameters.tissue_hu.items()
     }
     parenchyma = 0.6 * enhanced[Tissue.KIDNEY_CORTEX] + 0.4 * enhanced[Tissue.KIDNEY_MEDULLA]
     twin = copy.copy(canvas)
     twin.tissue = canvas.tissue.copy()
     overlays = []
     for tumor in painted.tumors:
-        other = draw_look(rng, tumor.look.subtype, parenchyma, phases[1], tumor.diameter_mm)
+        other = draw_look(rng, tumor.look.subtype, parenchyma, phases[1], tumor.diameter_mm, parameters)
         twin.rng = copy.deepcopy(tumor.rng)
         overlays.append(paint_tumor(twin, tumor.bounds, tumor.depth, tumor.mask, _enhanced(tumor.look, other)))
     twin.rng = copy.deepcopy(painted.rng)
-    image = render_hu(twin, enhanced, phases[1])
+    image = render_hu(twin, enhanced, phases[1], parameters)
     for tumor, values in zip(painted.tumors, overlays, strict=True):
         image[tumor.bounds][tumor.mask] = values[tumor.mask]
     return image

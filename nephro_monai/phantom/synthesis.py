@@ -76,16 +76,16 @@ class CTSynthesis(nn.Module):
                 f"CTSynthesis takes uint8 tissue maps (B, 1, X, Y, Z), got {tissues.dtype} {tuple(tissues.shape)}; "
                 "for KiTS19's labels 0/1/2 use surroundings_of_labels first."
             )
-        spacing, masses = self.settings.spacing_mm, self.settings.masses
+        spacing, masses, parameters = self.settings.spacing_mm, self.settings.masses, self.settings.parameters
         with torch.autocast(tissues.device.type, enabled=False):
             maps = tissues[:, 0].clone()
             settle_own_tumors(maps, spacing, masses)
             add_cysts(maps, spacing, masses)
             depth = add_masses(maps, spacing, masses)
-            phases = draw_phases(len(maps))
-            hu = draw_hu(phases)
-            image = render(maps, hu, phases, spacing)
-            looks = paint_tumors(image, maps, depth, hu, phases, spacing, masses.benign_share)
+            phases = draw_phases(len(maps), parameters)
+            hu = draw_hu(phases, parameters)
+            image = render(maps, hu, phases, spacing, parameters)
+            looks = paint_tumors(image, maps, depth, hu, phases, self.settings)
             image = acquire_batch(image, spacing, self.settings.acquisition)
         label = self.label_of_tissue.to(maps.device)[maps.int()]
         names = tuple(PHASES[int(phase)] for phase in phases)

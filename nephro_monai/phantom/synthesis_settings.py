@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from nephro_monai.phantom.parameters import (
+    PARAMETERS,
+    Parameters,
+    Range,
+    merge_parameters,
+    packaged_parameters,
+)
 
 __all__ = ["AcquisitionRanges", "MassRanges", "SynthesisSettings"]
 
-Range = tuple[float, float]
+
+def _defaults(part: str, merged: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Ranges of a part of "on_the_fly" in `parameters.json`, as pairs and numbers."""
+    entries = (merged or packaged_parameters())["on_the_fly"][part]
+    return {key: tuple(map(float, value)) if isinstance(value, list) else value for key, value in entries.items()}
+
+
+_MASSES, _ACQUISITION = _defaults("masses"), _defaults("acquisition")
 
 
 @dataclass(frozen=True)
@@ -27,16 +44,16 @@ class MassRanges:
         cyst_diameter_mm: Drawn log-uniformly.
     """
 
-    mass_share: float = 0.6
-    keep_share: float = 0.5
-    small_tumor_ml: float = 15.0
-    diameter_mm: Range = (8.0, 100.0)
-    buried: Range = (-0.75, 0.6)
-    lumps: Range = (0.02, 0.16)
-    benign_share: float = 0.43
-    cyst_share: float = 0.3
-    most_cysts: int = 3
-    cyst_diameter_mm: Range = (6.0, 48.0)
+    mass_share: float = _MASSES["mass_share"]
+    keep_share: float = _MASSES["keep_share"]
+    small_tumor_ml: float = _MASSES["small_tumor_ml"]
+    diameter_mm: Range = _MASSES["diameter_mm"]
+    buried: Range = _MASSES["buried"]
+    lumps: Range = _MASSES["lumps"]
+    benign_share: float = _MASSES["benign_share"]
+    cyst_share: float = _MASSES["cyst_share"]
+    most_cysts: int = _MASSES["most_cysts"]
+    cyst_diameter_mm: Range = _MASSES["cyst_diameter_mm"]
 
 
 @dataclass(frozen=True)
@@ -59,27 +76,28 @@ class AcquisitionRanges:
         streak_hu: Their standard deviation, drawn log-uniformly.
     """
 
-    blur_mm: Range = (0.7, 1.7)
-    thickness_mm: Range = (0.5, 5.0)
-    thick_share: float = 0.6
-    slice_overlap: Range = (0.06, 0.22)
-    noise_hu: Range = (3.0, 38.0)
-    noise_blur: Range = (0.0, 0.95)
-    band_passed_share: float = 0.35
-    gain: float = 0.06
-    offset_hu: float = 8.0
-    streak_share: float = 0.3
-    streak_hu: Range = (2.0, 14.0)
+    blur_mm: Range = _ACQUISITION["blur_mm"]
+    thickness_mm: Range = _ACQUISITION["thickness_mm"]
+    thick_share: float = _ACQUISITION["thick_share"]
+    slice_overlap: Range = _ACQUISITION["slice_overlap"]
+    noise_hu: Range = _ACQUISITION["noise_hu"]
+    noise_blur: Range = _ACQUISITION["noise_blur"]
+    band_passed_share: float = _ACQUISITION["band_passed_share"]
+    gain: float = _ACQUISITION["gain"]
+    offset_hu: float = _ACQUISITION["offset_hu"]
+    streak_share: float = _ACQUISITION["streak_share"]
+    streak_hu: Range = _ACQUISITION["streak_hu"]
 
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """Bounds of the synthesis; the HU of tissues come from `tissues.TISSUE_HU`.
+    """Bounds of the synthesis.
 
     Attributes:
         spacing_mm: Of the voxels along x, y, z (R-A-S).
         masses: Tumors and cysts.
         acquisition: Scanner.
+        parameters: Phases, HU, texture and looks; those of the whole-abdomen generator.
 
     Raises:
         ValueError: If a spacing is not above 0 or a share is outside 0..1.
@@ -88,6 +106,16 @@ class SynthesisSettings:
     spacing_mm: tuple[float, float, float] = (2.0, 2.0, 3.0)
     masses: MassRanges = MassRanges()
     acquisition: AcquisitionRanges = AcquisitionRanges()
+    parameters: Parameters = PARAMETERS
+
+    @classmethod
+    def from_parameters(
+        cls, parameters: Parameters, spacing_mm: tuple[float, float, float] = (2.0, 2.0, 3.0)
+    ) -> SynthesisSettings:
+        """Settings with the ranges of `read_parameters`, those under "on_the_fly" among them."""
+        merged = merge_parameters(packaged_parameters(), parameters.overrides)
+        masses = MassRanges(**_defaults("masses", merged))
+        return cls(spacing_mm, masses, AcquisitionRanges(**_defaults("acquisition", merged)), parameters)
 
     def __post_init__(self) -> None:
         """Checks spacings, shares and ranges."""

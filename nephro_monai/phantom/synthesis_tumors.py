@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from nephro_monai.phantom.config import BENIGN_SUBTYPES, MALIGNANT_SUBTYPES
+from nephro_monai.phantom.parameters import PARAMETERS, Parameters
 from nephro_monai.phantom.synthesis_fields import Spacing, coordinates_mm, smooth_field, step_between, uniform
 from nephro_monai.phantom.synthesis_masses import TUMOR_TISSUES, is_tissue
+from nephro_monai.phantom.synthesis_settings import SynthesisSettings
 from nephro_monai.phantom.tissues import PHASES, Tissue
 from nephro_monai.phantom.tumors import TumorLook, draw_look
 
@@ -20,9 +21,10 @@ __all__ = ["draw_subtype", "paint_tumors"]
 _EROSIONS = 8
 
 
-def draw_subtype(rng: np.random.Generator, benign_share: float) -> str:
-    """KiTS19's name of a subtype, by the shares of `config`."""
-    shares = BENIGN_SUBTYPES if rng.uniform() < benign_share else MALIGNANT_SUBTYPES
+def draw_subtype(rng: np.random.Generator, benign_share: float, parameters: Parameters = PARAMETERS) -> str:
+    """KiTS19's name of a subtype, by its family's shares."""
+    benign = rng.uniform() < benign_share
+    shares = parameters.benign_subtype_shares if benign else parameters.malignant_subtype_shares
     return str(rng.choice(list(shares), p=list(shares.values())))
 
 
@@ -38,7 +40,7 @@ class _Patch:
 
 def paint_tumors(
     image: torch.Tensor, tissues: torch.Tensor, depth: torch.Tensor, hu: torch.Tensor, phases: torch.Tensor,
-    spacing: Spacing, benign_share: float,
+    settings: SynthesisSettings,
 ) -> list[TumorLook | None]:  # fmt: skip
     """Draws a look for each patch with a tumor, and paints it into HU and tissues, in place.
 
@@ -48,12 +50,12 @@ def paint_tumors(
         depth: (B, X, Y, Z) mm below the surface of procedural masses, from `add_masses`.
         hu: (B, number of tissues) from `draw_hu`, on the processor.
         phases: (B,) indices of `PHASES`, on the processor.
-        spacing: Of the voxels in mm.
-        benign_share: Of the looks.
+        settings: Spacing, share of benign looks, ranges.
 
     Returns:
         The looks; None for patches without a tumor.
     """
+    spacing, parameters = settings.spacing_mm, settings.parameters
     rng = np.random.default_rng(torch.randint(2**31 - 1, (4,)).tolist())
     voxel = spacing[0] * spacing[1] * spacing[2]
     tumor = is_tissue(tissues, TUMOR_TISSUES)
@@ -65,7 +67,8 @@ def paint_tumors(
         box, count = found
         parenchyma = float(0.6 * hu[b, Tissue.KIDNEY_CORTEX] + 0.4 * hu[b, Tissue.KIDNEY_MEDULLA])
         diameter = 2 * (count * voxel * 0.239) ** (1 / 3)
-        look = draw_look(rng, draw_subtype(rng, benign_share), parenchyma, PHASES[int(phases[b])], diameter)
+        subtype = draw_subtype(rng, settings.masses.benign_share, parameters)
+        look = draw_look(rng, subtype, parenchyma, PHASES[int(phases[b])], diameter, parameters)
         mask = tumor[b][box]
         own = depth[b][box]
         if bool((mask & (own <= 0)).any()):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from nephro_monai.phantom.canvas import Bounds, Canvas, smooth_noise
+from nephro_monai.phantom.parameters import PARAMETERS, Look, Parameters, Range
 from nephro_monai.phantom.shapes import REACH_MM, Shapes
 from nephro_monai.phantom.tissues import Phase, Tissue
 
@@ -59,28 +60,35 @@ class TumorLook:
         return [name for name, present in found.items() if present]
 
 
-def _enhancement(rng: np.random.Generator, subtype: str, phase: Phase) -> float:
+def _enhancement(rng: np.random.Generator, look: Look, phase: Phase, parameters: Parameters) -> float:
     """Solid tumor HU relative to its kidney's mean in a phase with contrast."""
-    washes_out = phase != "arterial"
-    low, high = {
-        "clear_cell_rcc": (0.45, 0.85) if washes_out else (0.55, 1.25),
-        "papillary": (0.22, 0.44),
-        "chromophobe": (0.36, 0.60),
-        "oncocytoma": (0.74, 1.0) if washes_out else (0.78, 1.3),
-        "angiomyolipoma": (0.35, 0.80),
-    }[subtype]
-    share = rng.uniform(low, high)
+    share = rng.uniform(*(look.arterial_of_kidney if phase == "arterial" else look.later_of_kidney))
     # A tumor as bright as its kidney could not be outlined by anyone.
-    if 0.86 < share < 1.12:
-        share = 0.86 - rng.uniform(0, 0.1) if rng.uniform() < 0.55 else 1.12 + rng.uniform(0, 0.15)
+    darkest, brightest = parameters.tumors["not_seen_of_kidney"]
+    if darkest < share < brightest:
+        share = darkest - rng.uniform(0, 0.1) if rng.uniform() < 0.55 else brightest + rng.uniform(0, 0.15)
     return float(share)
 
 
-def draw_look(rng: np.random.Generator, subtype: str, kidney_hu: float, phase: Phase, diameter_mm: float) -> TumorLook:
+def _solid_hu(rng: np.random.Generator, look: Look, kidney_hu: float, phase: Phase, parameters: Parameters) -> float:
+    """HU of the solid part."""
+    if phase == "none":
+        # Papillary carcinomas are the dense ones before contrast.
+        dense = rng.uniform() < look.dense_unenhanced_share
+        return float(kidney_hu + rng.uniform(*parameters.tumors[f"{'dense' if dense else 'faint'}_unenhanced_hu"]))
+    if look.dark_share and rng.uniform() < look.dark_share:
+        return float(rng.uniform(*look.dark_hu))
+    return kidney_hu * _enhancement(rng, look, phase, parameters)
+
+
+def draw_look(
+    rng: np.random.Generator, subtype: str, kidney_hu: float, phase: Phase, diameter_mm: float,
+    parameters: Parameters = PARAMETERS,
+) -> TumorLook:  # fmt: skip
     """Draws an appearance bound to the subtype; ranges overlap, so that no single sign decides.
 
-    Necrosis or cystic change marks 85 % of clear cell carcinomas, a scar 85 % of oncocytomas (both rarer in the
-    smallest), fat 90 % of angiomyolipomas; chromophobe carcinomas sometimes carry a scar, papillary ones necrosis.
+    Necrosis or cystic change marks most clear cell carcinomas, a scar most oncocytomas, fat most angiomyolipomas (their
+    shares in smaller tumors differ); chromophobe carcinomas sometimes carry a scar, papillary ones necrosis.
 
     Args:
         rng: Source of randomness.
@@ -88,49 +96,49 @@ def draw_look(rng: np.random.Generator, subtype: str, kidney_hu: float, phase: P
         kidney_hu: Mean HU of the parenchyma.
         phase: Contrast phase.
         diameter_mm: Size; small tumors have fewer signs.
+        parameters: Ranges, among them those of every subtype's look.
     """
-    if phase == "none":
-        # Papillary carcinomas are the dense ones before contrast.
-        dense = rng.uniform() < {"papillary": 0.85, "chromophobe": 0.6}.get(subtype, 0.2)
-        solid = kidney_hu + (rng.uniform(4, 24) if dense else rng.uniform(-14, -4))
-    elif subtype == "papillary" and rng.uniform() < 0.6:
-        solid = rng.uniform(25, 75)
-    else:
-        solid = kidney_hu * _enhancement(rng, subtype, phase)
-    small = diameter_mm < 22
+    look = parameters.looks[subtype]
+    solid = _solid_hu(rng, look, kidney_hu, phase, parameters)
+    small = diameter_mm < parameters.tumors["small_mm"]
     soft = 0.7 if phase == "none" else 1.0
-    dark = min(solid - 18, rng.uniform(-4, 26)) if solid > 30 else solid - 24
+    dark = min(solid - 18, rng.uniform(*parameters.tumors["necrosis_hu"])) if solid > 30 else solid - 24
     base = TumorLook(subtype, solid, 0.0, 0.0, necrosis_hu=dark, scar_hu=min(solid * 0.45, solid - 34))
+
+    def often(share: float, bounds: Range) -> float:
+        return float(rng.uniform(*bounds)) if rng.uniform() < share else 0.0
+
     if subtype == "clear_cell_rcc":
-        mixed = rng.uniform() < 0.85
+        mixed = rng.uniform() < look.necrosis_share
         return replace(
-            base, coarse_hu=soft * (rng.uniform(18, 40) if mixed else rng.uniform(5, 12)),
-            fine_hu=soft * rng.uniform(5, 16),
-            necrosis=(rng.uniform(0.18, 0.45) if small else rng.uniform(0.15, 0.65)) if mixed else 0.0,
-            rim_hu=rng.uniform(0, 40) if rng.uniform() < 0.4 else 0.0, calcified=rng.uniform() < 0.12,
+            base, coarse_hu=soft * rng.uniform(*(look.coarse_hu if mixed else look.even_coarse_hu)),
+            fine_hu=soft * rng.uniform(*look.fine_hu),
+            necrosis=rng.uniform(*(look.small_necrosis if small else look.necrosis)) if mixed else 0.0,
+            rim_hu=often(look.rim_share, look.rim_hu), calcified=rng.uniform() < look.calcified_share,
         )  # fmt: skip
     if subtype == "papillary":
         return replace(
-            base, coarse_hu=rng.uniform(2, 7), fine_hu=rng.uniform(1, 6),
-            necrosis=rng.uniform(0.1, 0.4) if rng.uniform() < 0.15 else 0.0, calcified=rng.uniform() < 0.1,
-            rim_hu=rng.uniform(5, 25) if rng.uniform() < 0.2 else 0.0,
+            base, coarse_hu=rng.uniform(*look.coarse_hu), fine_hu=rng.uniform(*look.fine_hu),
+            necrosis=often(look.necrosis_share, look.necrosis), calcified=rng.uniform() < look.calcified_share,
+            rim_hu=often(look.rim_share, look.rim_hu),
         )  # fmt: skip
     if subtype == "chromophobe":
         return replace(
-            base, coarse_hu=rng.uniform(4, 13), fine_hu=rng.uniform(2, 8),
-            necrosis=rng.uniform(0.08, 0.3) if rng.uniform() < 0.2 else 0.0,
-            scar=rng.uniform(0.2, 0.4) if rng.uniform() < 0.07 else 0.0, calcified=rng.uniform() < 0.12,
+            base, coarse_hu=rng.uniform(*look.coarse_hu), fine_hu=rng.uniform(*look.fine_hu),
+            necrosis=often(look.necrosis_share, look.necrosis), scar=often(look.scar_share, look.scar),
+            calcified=rng.uniform() < look.calcified_share,
         )  # fmt: skip
     if subtype == "oncocytoma":
-        scarred = rng.uniform() < 0.88
+        scarred = rng.uniform() < look.scar_share
         return replace(
-            base, coarse_hu=rng.uniform(2, 7), fine_hu=rng.uniform(1, 5),
-            scar=rng.uniform(*((0.65, 0.95) if small else (0.48, 0.8))) if scarred else 0.0,
+            base, coarse_hu=rng.uniform(*look.coarse_hu), fine_hu=rng.uniform(*look.fine_hu),
+            scar=rng.uniform(*(look.small_scar if small else look.scar)) if scarred else 0.0,
         )  # fmt: skip
-    fatty = rng.uniform() < 0.9
+    fatty = rng.uniform() < look.fat_share
     return replace(
-        base, coarse_hu=soft * rng.uniform(5, 16), fine_hu=soft * rng.uniform(4, 12),
-        fat=rng.uniform(0.4 if small else 0.22, 0.7) if fatty else 0.0, fat_hu=rng.uniform(-105, -55),
+        base, coarse_hu=soft * rng.uniform(*look.coarse_hu), fine_hu=soft * rng.uniform(*look.fine_hu),
+        fat=rng.uniform(*(look.small_fat if small else look.fat)) if fatty else 0.0,
+        fat_hu=rng.uniform(*look.fat_hu),
     )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ class CaseView:
         colors: (S, 3, rows, columns) RGB in 0..1, one per vote; S may be 0.
         maps: (S, 1, rows, columns) in 0..1, where the classifier looked, one per vote; S may be 0.
         seconds: Time per stage, where it is known.
+        warnings: Where the scan lies outside of what the networks were trained on, in sentences.
     """
 
     name: str
@@ -56,6 +57,7 @@ class CaseView:
     colors: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 3, 1, 1))
     maps: torch.Tensor = field(default_factory=lambda: torch.zeros(0, 1, 1, 1))
     seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_case(cls, data: Mapping[str, Any]) -> CaseView:
@@ -63,8 +65,8 @@ class CaseView:
 
         Args:
             data: The case after `VoteMalignancyd`. The keys of a classifier (`tumor_slices`, `slice_votes`,
-                `colorized_slices`, `slice_maps`), of a localizer (`kidneys`, `localization`) and `seconds` may be
-                absent.
+                `colorized_slices`, `slice_maps`), of a localizer (`kidneys`, `localization`), `seconds` and `warnings`
+                may be absent.
 
         Raises:
             ValueError: If a key is missing, or arrays that belong together differ in shape or count.
@@ -82,7 +84,7 @@ class CaseView:
             crops=_plain(data.get("tumor_slices", torch.zeros(0, 1, 1, 1))),
             colors=_plain(data.get("colorized_slices", torch.zeros(0, 3, 1, 1))),
             maps=_plain(data.get("slice_maps", torch.zeros(0, 1, 1, 1))),
-            seconds=dict(data.get("seconds", {})),
+            seconds=dict(data.get("seconds", {})), warnings=tuple(data.get("warnings", ())),
         )  # fmt: skip
         view._check()
         return view

@@ -1,4 +1,4 @@
-"""Slices as small JPEG pictures, and which slices a page shows."""
+"""Slices as small pictures, and which slices a page shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from matplotlib import colormaps
 from PIL import Image
 from torch.nn import functional
 
-__all__ = ["choose_slices", "fitted_size", "jpeg", "jpeg_data_uri", "overlay_map", "spread", "window_to_gray"]
+__all__ = [
+    "choose_slices",
+    "fitted_size",
+    "jpeg",
+    "jpeg_data_uri",
+    "overlay_map",
+    "png_data_uri",
+    "spread",
+    "window_to_gray",
+]
 
 
 def window_to_gray(hu: np.ndarray, window_hu: tuple[float, float]) -> np.ndarray:
@@ -68,6 +77,19 @@ def jpeg(pixels: np.ndarray, size: tuple[int, int] | None = None, quality: int =
 def jpeg_data_uri(encoded: bytes) -> str:
     """A JPEG as an address that a page can hold."""
     return "data:image/jpeg;base64," + base64.b64encode(encoded).decode("ascii")
+
+
+def png_data_uri(pixels: np.ndarray, size: tuple[int, int]) -> str:
+    """uint8 pixels, gray or RGB, resized to (width, height), as a PNG that a page can hold.
+
+    Gray is interpolated; colors, which stand for classes, are not mixed.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BILINEAR if pixels.ndim == 2 else Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def spread(items: Collection[int], maximum: int) -> list[int]:

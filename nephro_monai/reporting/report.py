@@ -38,7 +38,8 @@ def render_report(view: CaseView, provenance: Mapping[str, Any] | None = None) -
     viewer = build_viewer(view, wanted=[view.votes[place].slice_index for place in places])
     spacing = " x ".join(f"{s:.2g}" for s in view.spacing_mm)
     return _template().render(
-        name=view.name, diagnosis=view.diagnosis, disclaimer=DISCLAIMER, version=nephro_monai.__version__,
+        name=view.name, view_warnings=view.warnings, diagnosis=view.diagnosis, disclaimer=DISCLAIMER,
+        version=nephro_monai.__version__,
         notices=findings.training_notices(provenance), evidence=findings.evidence(view),
         facts_short=f"voxels {spacing} mm", viewer=viewer, windows=_windows(), jumps=_jumps(view, viewer),
         kidneys=findings.kidney_rows(view), tumors=findings.tumor_rows(view), chart=findings.probability_dots(view),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nephro_monai.transforms.check_training_range import CheckTrainingRanged
 from nephro_monai.transforms.crop_tumor_slices import CropTumorSlicesd
 from nephro_monai.transforms.measure import MeasureKidneysd
 from nephro_monai.transforms.slice_class import LabelSliceClassd
@@ -11,6 +12,7 @@ from nephro_monai.transforms.vote_models import VoteModelsd
 from nephro_monai.transforms.vote_segmentations import VoteSegmentationsd
 
 __all__ = [
+    "CheckTrainingRanged",
     "CropTumorSlicesd",
     "LabelSliceClassd",
     "MeasureKidneysd",

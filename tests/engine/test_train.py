@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from nephro_monai.engine.train import TrainOptions, train_bundle
-from nephro_monai.errors import BundleError, NephroError, OutputError, TrainingDataError
+from nephro_monai.engine.weights import load_weights
+from nephro_monai.errors import BundleError, NephroError, OutputError, TrainingDataError, WeightsError
 
 BUNDLE = "kidney_tumor_ct_segmentation_vnet"
 TINY = {
@@ -89,6 +90,36 @@ def test_training_can_start_from_weights(phantom_cohort, tmp_path):
     assert all(torch.equal(end[name], value) for name, value in start.items() if "running" not in name and value.ndim)
 
 
+def test_init_names_the_shipped_weights_or_a_file(tmp_path):
+    from nephro_monai.engine.bundles import find_bundle, read_configs
+    from nephro_monai.engine.train import _settings
+
+    root = find_bundle(BUNDLE)
+    shipped = _settings(root, tmp_path, options(tmp_path, tmp_path, init="shipped"))["initial_weights"]
+    assert shipped == str(root / "models" / "model.pt")
+    network = read_configs(root, ("train.json",), {"device": "$torch.device('cpu')"}).get_parsed_content("network_def")
+    load_weights(network, Path(shipped))  # strictly: the training's network is the shipped one
+    state = torch.load(shipped, weights_only=True)
+    torch.testing.assert_close(
+        network.state_dict(), {name: v.float() if v.is_floating_point() else v for name, v in state.items()}
+    )
+    torch.save(state, tmp_path / "own.pt")
+    own = _settings(root, tmp_path, options(tmp_path, tmp_path, init=str(tmp_path / "own.pt")))["initial_weights"]
+    assert own == str(tmp_path / "own.pt")
+    assert "initial_weights" not in _settings(root, tmp_path, options(tmp_path, tmp_path))
+
+
+def test_init_from_a_bundle_without_weights(tiny_bundle, tmp_path):
+    (tiny_bundle / "configs" / "train.json").write_text(json.dumps({"initial_weights": None, "epochs": 1}))
+    (tiny_bundle / "models" / "model.pt").write_bytes(b"altered")
+    order = TrainOptions(data=tmp_path, out=tmp_path / "run", device="cpu", init="shipped")
+    with pytest.raises(WeightsError, match="was altered"):
+        train_bundle(tiny_bundle, order)
+    (tiny_bundle / "models" / "model.pt").unlink()
+    with pytest.raises(WeightsError, match="ships no weights"):
+        train_bundle(tiny_bundle, order)
+
+
 def test_finished_runs_are_not_overwritten_unasked(tmp_path):
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     last.parent.mkdir(parents=True)
@@ -126,6 +157,9 @@ def test_wandb_offline_run(phantom_cohort, tmp_path, monkeypatch):
         (BUNDLE, {"precision": "16"}, BundleError, "32, bf16-mixed"),
         (BUNDLE, {"devices": 0}, BundleError, "at least 1"),
         (BUNDLE, {}, TrainingDataError, "holds no training case"),
+        (BUNDLE, {"init": "absent.pt"}, WeightsError, "absent.pt is no file"),
+        (BUNDLE, {"init": "shipped", "overrides": {"initial_weights": "a.pt"}}, BundleError, "twice"),
+        ("ct_colorization_cic", {"init": "shipped"}, BundleError, "no id initial_weights"),
     ],
 )
 def test_errors_say_what_to_do(tmp_path, bundle, settings, error, message):

@@ -127,3 +127,13 @@ def test_a_calibration_is_written_where_it_decided(case, tmp_path):
     assert found["calibration"] == {
         "temperature": 1.234568, "benign_below": 0.2, "malignant_from": 0.6, "sensitivity": 0.9, "patients": 31,
     }  # fmt: skip
+
+
+def test_warnings_are_written_where_the_scan_was_checked(case, tmp_path):
+    def written(data):
+        SaveDiagnosisd(tmp_path, PROVENANCE)(data)
+        return json.loads((tmp_path / "case_1" / "diagnosis.json").read_text(encoding="utf-8"))
+
+    assert "warnings" not in written(case)
+    assert written({**case, "warnings": ()})["warnings"] == []
+    assert written({**case, "warnings": ("Slices are thick.",)})["warnings"] == ["Slices are thick."]

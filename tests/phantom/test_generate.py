@@ -12,7 +12,8 @@ from scipy import ndimage
 from nephro_monai.constants import TUMOR
 from nephro_monai.phantom import LABEL_OF_TISSUE, PhantomConfig, Tissue, generate_case
 from nephro_monai.phantom.config import BENIGN_SUBTYPES, MALIGNANT_SUBTYPES
-from nephro_monai.phantom.tissues import PHASES, TISSUE_HU
+from nephro_monai.phantom.parameters import PARAMETERS
+from nephro_monai.phantom.tissues import PHASES
 
 SHAPE = (32, 112, 112)
 
@@ -66,7 +67,7 @@ def test_tissues_have_their_hu_before_noise(phase):
     case = _case(5, kind="none", phase=phase)
     column = PHASES.index(phase)
     checked = 0
-    for tissue, ranges in TISSUE_HU.items():
+    for tissue, ranges in PARAMETERS.tissue_hu.items():
         voxels = case.ideal_hu[case.tissues == tissue]
         if len(voxels) > 300 and tissue is not Tissue.AIR:
             low, high = ranges[column]

@@ -14,9 +14,11 @@ from nephro_monai.phantom import (
     SynthesisSettings,
     Tissue,
 )
+from nephro_monai.phantom.contrast import draw_tissue_hu
+from nephro_monai.phantom.parameters import PARAMETERS
 from nephro_monai.phantom.synthesis_masses import TUMOR_TISSUES
 from nephro_monai.phantom.synthesis_tissues import draw_hu, draw_phases
-from nephro_monai.phantom.tissues import PHASE_SHARES, PHASES, TISSUE_HU, draw_tissue_hu
+from nephro_monai.phantom.tissues import PHASES
 
 NONE = MassRanges(mass_share=0.0, keep_share=1.0, cyst_share=0.0)
 CLEAN = AcquisitionRanges(
@@ -39,7 +41,7 @@ def anatomy(batch: int = 4, shape: tuple[int, int, int] = (40, 36, 28)) -> torch
 def test_phases_have_their_shares() -> None:
     torch.manual_seed(0)
     drawn = torch.bincount(draw_phases(4000), minlength=len(PHASES)) / 4000
-    np.testing.assert_allclose(drawn.numpy(), PHASE_SHARES, atol=0.03)
+    np.testing.assert_allclose(drawn.numpy(), PARAMETERS.phase_shares, atol=0.03)
 
 
 @pytest.mark.parametrize("phase", range(len(PHASES)))
@@ -48,7 +50,7 @@ def test_hu_lie_in_the_table_and_are_correlated_as_in_the_generator(phase: int) 
     hu = draw_hu(torch.full((600,), phase))
     rng = np.random.default_rng(0)
     reference = [draw_tissue_hu(rng, PHASES[phase]) for _ in range(600)]
-    for tissue, ranges in TISSUE_HU.items():
+    for tissue, ranges in PARAMETERS.tissue_hu.items():
         low, high = ranges[phase]
         assert hu[:, tissue].min() >= low - 1 and hu[:, tissue].max() <= high + 1, tissue
         expected = [drawn[tissue] for drawn in reference]
@@ -72,7 +74,7 @@ def test_patches_show_the_tables_hu() -> None:
     assert torch.equal(made.tissues, maps), "nothing was put in"
     for b, phase in enumerate(made.phases):
         for tissue in maps.unique().tolist():
-            low, high = TISSUE_HU[Tissue(tissue)][PHASES.index(phase)]
+            low, high = PARAMETERS.tissue_hu[Tissue(tissue)][PHASES.index(phase)]
             mean = float(made.hu[b][maps[b] == tissue].mean())
             assert low - 25 < mean < high + 25, (phase, Tissue(tissue).name, mean)
 

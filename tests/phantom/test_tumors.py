@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from nephro_monai.phantom.config import BENIGN_SUBTYPES, MALIGNANT_SUBTYPES, PhantomConfig
+from nephro_monai.phantom.contrast import draw_tissue_hu
+from nephro_monai.phantom.parameters import PARAMETERS
 from nephro_monai.phantom.plan import draw_plan
-from nephro_monai.phantom.tissues import PHASES, TISSUE_HU, Tissue, draw_tissue_hu
+from nephro_monai.phantom.tissues import PHASES, Tissue
 from nephro_monai.phantom.tumors import draw_look
 
 
@@ -55,7 +57,7 @@ def test_tissue_hu_stay_in_their_ranges(phase):
     for seed in range(40):
         hu = draw_tissue_hu(np.random.default_rng(seed), phase)
         for tissue, value in hu.items():
-            low, high = TISSUE_HU[tissue][column]
+            low, high = PARAMETERS.tissue_hu[tissue][column]
             assert low <= value <= high, (tissue, value)
         if phase == "arterial":
             assert hu[Tissue.KIDNEY_MEDULLA] < hu[Tissue.KIDNEY_CORTEX]

@@ -1,0 +1,89 @@
+"""Warnings about scans that lie outside of what the networks were trained on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from nephro_monai.engine.bundles import find_bundle
+from nephro_monai.transforms import CheckTrainingRanged
+from nephro_monai.transforms.check_training_range import measure_scan
+
+
+def _bounds() -> dict[str, Any]:
+    config = json.loads((find_bundle("nephro_cascade") / "configs" / "inference.json").read_text(encoding="utf-8"))
+    return config["training_range"]
+
+
+def _scan(spacing: tuple[float, float, float] = (4.0, 4.0, 5.0), offset: float = 0.0, slices: int = 60) -> MetaTensor:
+    """A body of 300 mm in air: a good third fat at -100 HU, the rest soft tissue at 55 HU."""
+    rng = np.random.default_rng(0)
+    image = np.full((100, 100, slices), -1000, np.float32)
+    image[12:88, 12:40], image[12:88, 40:88] = -100, 55
+    image += rng.normal(0, 12, image.shape).astype(np.float32) + offset
+    return MetaTensor(torch.from_numpy(image)[None], affine=torch.diag(torch.tensor([*spacing, 1.0])))
+
+
+def _warnings(image: MetaTensor, spacing_free: bool = True) -> tuple[str, ...]:
+    bounds = _bounds()
+    if spacing_free:  # the test's pixels are coarse to keep it quick
+        bounds.pop("pixel_mm")
+    return CheckTrainingRanged(bounds)({"image": image})["warnings"]
+
+
+def test_statistics_are_what_the_scan_holds() -> None:
+    found = measure_scan(_scan(), np.diag([4.0, 4.0, 5.0, 1.0]))
+    assert (found.slice_thickness_mm, found.pixel_mm, found.field_of_view_mm, found.length_mm) == (5, 4, 400, 300)
+    assert found.darkest_hu == pytest.approx(-1000 - 1.98 * 12, abs=3)  # 2.4 % of the air
+    assert found.soft_tissue_hu == pytest.approx(55, abs=5)
+
+
+def test_a_scan_like_those_of_training_has_no_warning() -> None:
+    assert _warnings(_scan()) == ()
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (_scan(spacing=(4.0, 4.0, 8.0)), "Axial slices lie 8 mm apart; the networks were trained on 0.5 to 5 mm"),
+        (_scan(slices=6), "covers 30 mm along the body"),
+        (_scan(spacing=(1.0, 1.0, 5.0)), "100 mm wide"),
+        (_scan(offset=1024.0), "no CT"),
+        (_scan(offset=120.0), "Soft tissue lies at 175 HU"),
+    ],
+    ids=["thick", "short", "narrow", "unsigned", "shifted"],
+)
+def test_what_differs_is_said_in_words(image: MetaTensor, words: str) -> None:
+    assert any(words in sentence for sentence in _warnings(image)), _warnings(image)
+
+
+def test_slices_that_are_not_axial_show_as_pixels_too_large() -> None:
+    image = _scan(spacing=(0.8, 5.0, 0.8))
+    assert any("Pixels of the axial slices measure 5 mm" in s for s in _warnings(image, spacing_free=False))
+
+
+def test_noisy_fat_of_a_stout_patient_is_no_soft_tissue() -> None:
+    rng = np.random.default_rng(1)
+    values = np.concatenate([rng.normal(-85, 38, 80_000), rng.normal(50, 38, 20_000)]).astype(np.float32)
+    image = torch.from_numpy(rng.permutation(values).reshape(1, 100, 100, 10))
+    assert measure_scan(image, np.eye(4)).soft_tissue_hu == pytest.approx(50, abs=15)
+
+
+def test_earlier_warnings_and_other_keys_stay() -> None:
+    image = _scan()
+    case = CheckTrainingRanged({"length_mm": (1000, 2000)})({"image": image, "warnings": ("first",), "case": "a"})
+    assert case["warnings"][0] == "first" and "covers 300 mm" in case["warnings"][1]
+    assert case["image"] is image and case["case"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"), [({"thickness": (1, 2)}, "slice_thickness_mm"), ({"pixel_mm": (2, 1)}, "ascending")]
+)
+def test_wrong_bounds_are_refused(bounds: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CheckTrainingRanged(bounds)
