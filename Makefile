@@ -9,7 +9,8 @@ EXTRAS ?= dev,wandb,onnx
 WORKERS ?= 2
 DEVICE ?= auto
 KITS19 ?= ../shared/kits19/data
-SYSTEMS ?= nephro_cascade
+REAL ?= ../shared
+SYSTEMS ?= nephro_cascade faster_rcnn_vnet enet_two_stage scnet color_nephro_net inception_radiomics
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +19,7 @@ STAMP := $(VENV)/.installed
 # Label maps that no training has seen: KiTS19 cases 00120-00134 and 00141-00149.
 HELD_OUT := 120-134,141-149
 
-.PHONY: help install test test-slow lint format demo evaluate-phantom benchmark weights constraints clean
+.PHONY: help install test test-slow lint format demo evaluate-phantom evaluate-real benchmark weights constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-24s %s\n' "$$target" "$$text"; done
@@ -51,7 +52,7 @@ demo: $(STAMP) ## three synthetic scans through the whole cascade, into out/demo
 	$(BIN)/nephro predict out/demo/scans --out out/demo/results --device $(DEVICE)
 	$(BIN)/nephro evaluate out/demo/results --data out/demo/scans --out out/demo/evaluation
 
-evaluate-phantom: $(STAMP) ## the README's figures: 20 synthetic cases around label maps kept out of training
+evaluate-phantom: $(STAMP) ## the README's figures: all systems on 20 synthetic cases around label maps kept out of training
 	labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
 	if [ ! -d "$(KITS19)" ]; then labels=(); echo "No label maps in $(KITS19): the cases have procedural anatomy instead. KITS19=DIR names another folder."; fi; \
 	$(BIN)/nephro phantom --out out/evaluate-phantom/scans --cases 20 --seed 20 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}
@@ -62,6 +63,16 @@ evaluate-phantom: $(STAMP) ## the README's figures: 20 synthetic cases around la
 	  $(BIN)/nephro evaluate "$$folder/results" --data out/evaluate-phantom/scans --out "$$folder/evaluation" || [ $$? -eq 1 ]; \
 	done
 	$(BIN)/nephro systems-table out/evaluate-phantom $(SYSTEMS:%=--system %)
+
+evaluate-real: $(STAMP) ## development figures on real CT: REAL=DIR holds real_ct/abdomen_3mm.nii.gz and kits19_slices/
+	@for needed in real_ct/abdomen_3mm.nii.gz real_ct/abdomen_3mm_organs.nii.gz kits19_slices/images kits19_slices/masks; do \
+	  test -e "$(REAL)/$$needed" || { echo "There is no $(REAL)/$$needed: REAL=DIR names the folder that holds the real data."; exit 2; }; \
+	done
+	$(BIN)/nephro predict "$(REAL)/real_ct/abdomen_3mm.nii.gz" --out out/evaluate-real/abdomen --device $(DEVICE) --overwrite
+	$(BIN)/nephro evaluate out/evaluate-real/abdomen/abdomen_3mm --truth "$(REAL)/real_ct/abdomen_3mm_organs.nii.gz" --kidney-labels 2,3
+	$(BIN)/nephro stack-slices "$(REAL)/kits19_slices/images" "$(REAL)/kits19_slices/masks" --out out/evaluate-real/stacks
+	$(BIN)/nephro predict out/evaluate-real/stacks --out out/evaluate-real/slices --device $(DEVICE) --overwrite
+	$(BIN)/nephro evaluate-slices out/evaluate-real/slices --data out/evaluate-real/stacks
 
 # What each network is trained on: whole scans, the surroundings of kidneys, and two sets of surroundings of tumors.
 ON_SCANS := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet
@@ -77,6 +88,9 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	$(BIN)/nephro phantom --out runs/scans --cases 140 --seed 12 --first-index 240 --shape 96 256 256 "$${procedural[@]}"; \
 	$(BIN)/nephro phantom --out runs/scans --cases 140 --seed 13 --first-index 380 --shape 96 256 256 "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/kidneys --cases 300 --seed 141 --first-index 10000 --field-of-view kidneys "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/slices --cases 120 --seed 161 --first-index 40000 --shape 96 256 256 "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/anatomies --cases 240 --seed 151 --first-index 30000 --field-of-view kidneys --kind none --kind random "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/anatomies --cases 34 --seed 171 --first-index 50000 --field-of-view kidneys --kind malignant --kind benign --kind random "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/tumors --cases 480 --seed 31 "$${tumors[@]}" "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/tumors --cases 240 --seed 32 --first-index 480 "$${tumors[@]}" "$${procedural[@]}"; \
 	$(BIN)/nephro phantom --out runs/patients --cases 632 --seed 131 "$${tumors[@]}" "$${labels[@]}"
@@ -88,8 +102,18 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	for bundle in $(ON_TUMORS); do train "$$bundle" "$$bundle" tumors; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
 	for bundle in $(ON_PATIENTS); do train "$$bundle" "$$bundle" patients; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
 	vnet=kidney_tumor_ct_segmentation_vnet; \
-	train vnet_kidneys $$vnet kidneys --set initial_weights="$(CURDIR)/runs/$$vnet/model.pt" --set learning_rate=0.0012 --set epochs=44; \
+	train vnet_kidneys $$vnet kidneys --set flat_share=0.0 --init runs/$$vnet/model.pt --set learning_rate=0.0012 --set epochs=44; \
 	$(BIN)/nephro install-weights runs/vnet_kidneys $$vnet; \
+	synthetic=(--config synthetic.json --set 'class_weights=[1.0,1.0,1.0]'); \
+	train vnet_synthetic $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_kidneys/model.pt --set flat_share=0.0 --set learning_rate=0.0012 --set epochs=32; \
+	train vnet_flat $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_synthetic/model.pt --set flat_share=0.3 --set learning_rate=0.0007 --set epochs=7; \
+	$(BIN)/nephro install-weights runs/vnet_flat $$vnet; \
+	enet1=kidney_ct_segmentation_enet enet2=kidney_tumor_ct_segmentation_enet scnet=kidney_tumor_ct_segmentation_scnet; \
+	train $$enet1 $$enet1 slices --set epochs=12; \
+	train enet2_tversky $$enet2 anatomies --set cross_entropy=0.0 --set epochs=36; \
+	train $$enet2 $$enet2 anatomies --init runs/enet2_tversky/model.pt --set epochs=24; \
+	train $$scnet $$scnet anatomies --set epochs=17; \
+	for bundle in $$enet1 $$enet2 $$scnet; do $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
 	gru=renal_tumor_ct_patient_classification; \
 	train patient_gru $$gru patients --config gru.json; \
 	$(BIN)/nephro install-weights runs/patient_gru $$gru --name gru.pt

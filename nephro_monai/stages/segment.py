@@ -195,7 +195,7 @@ def segment_box(
             return (found + network(patches.flip(2)).float().flip(2)) / 2
 
     inferer = SlidingWindowInferer(
-        settings.roi_size, settings.batch_size, settings.overlap, mode="gaussian", padding_mode="constant", cval=-1.0
+        settings.roi_size, settings.batch_size, settings.overlap, mode="gaussian", padding_mode="replicate"
     )
     offsets = torch.tensor(settings.loss_weights, device=windowed.device).log()
     probabilities = torch.softmax(inferer(windowed, logits)[0] - offsets[:, None, None, None], dim=0)

@@ -24,6 +24,8 @@ class VolumeDeformation:
         scale: Largest relative change of size along each axis; half of it is common to all axes.
         shift_voxels: Largest shift along x, y, z.
         mirror: Exchange left and right (the x axis) in half of the patches.
+        flat_share: Of the patches, 0..1, that become one of their slices, repeated along z: what scans of few slices,
+            filled up to the network's window, look like.
     """
 
     rotation_degrees: tuple[float, float, float] = (6.0, 6.0, 15.0)
@@ -31,6 +33,7 @@ class VolumeDeformation:
     scale: float = 0.2
     shift_voxels: tuple[float, float, float] = (8.0, 8.0, 4.0)
     mirror: bool = True
+    flat_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,9 @@ class VolumeAugmentation(nn.Module):
             labels = functional.grid_sample(
                 label.float(), grid, "nearest", padding_mode="zeros", align_corners=False
             ).to(label.dtype)
+            for patch in torch.nonzero(torch.rand(len(hu)) < self.deformation.flat_share).flatten().tolist():
+                z = int(torch.randint(self.size[2], ()))
+                moved[patch], labels[patch] = moved[patch, ..., z : z + 1], labels[patch, ..., z : z + 1]
             return window_to_unit(self._appearance(moved), self.window_hu), labels
 
     def _grid(self, batch: int, shape: torch.Size, device: torch.device) -> torch.Tensor:

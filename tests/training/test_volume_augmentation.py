@@ -46,6 +46,24 @@ def test_mirror_exchanges_left_and_right() -> None:
     assert all(a != b for a, b in zip(as_it_was, flipped, strict=True))
 
 
+def test_flat_patches_are_one_slice_repeated() -> None:
+    hu = smooth_patches(40)
+    torch.manual_seed(3)
+    deformation = VolumeDeformation((0.0, 0.0, 0.0), 0.0, 0.0, (0.0, 0.0, 0.0), mirror=False, flat_share=0.4)
+    image, label = VolumeAugmentation((24, 20, 16), WINDOW, deformation, PLAIN)(hu, (hu > 100).to(torch.uint8))
+    plain = (hu.clamp(*WINDOW) + 100) / 200 - 1
+    flat = [bool((patch == patch[..., :1]).all()) for patch in image]
+    assert 8 <= sum(flat) <= 24
+    for k in range(len(hu)):
+        if flat[k]:
+            distance = (plain[k] - image[k, ..., :1]).abs().amax((0, 1, 2))
+            z = int(distance.argmin())
+            assert distance[z] < 1e-3, "the slice is one of the patch's own"
+            assert torch.equal(label[k], (hu[k, ..., z : z + 1] > 100).to(torch.uint8).expand_as(label[k]))
+        else:
+            torch.testing.assert_close(image[k], plain[k], atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_rotates_about_one_axis_as_scipy_does(axis: int) -> None:
     hu = smooth_patches(1, (21, 21, 21))
