@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,7 +103,7 @@ def _settings(root: Path, out: Path, options: TrainOptions) -> dict[str, Any]:
         raise BundleError(f"--devices must be at least 1, got {options.devices}.")
     if options.devices > 1:
         settings["train#trainer#devices"] = options.devices
-        settings["train#trainer#strategy"] = "ddp"
+        settings["train#trainer#strategy"] = _strategy(root)
     if options.wandb:
         if importlib.util.find_spec("wandb") is None:
             raise NephroError("--wandb needs the package wandb. Install nephro-monai[wandb], or leave --wandb out.")
@@ -128,6 +129,13 @@ def _initial_weights(root: Path, options: TrainOptions) -> Path:
         raise WeightsError(f"{root.name} ships no weights ({path} is missing). Give --init a file, or drop it.")
     verified_checksum(path)
     return path
+
+
+def _strategy(root: Path) -> str:
+    """How several processes train a bundle together: what its multi_gpu_train.json says."""
+    file = root / "configs" / "multi_gpu_train.json"
+    content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return str(content.get("train#trainer#strategy", "ddp"))
 
 
 def _checkpoint(out: Path, options: TrainOptions) -> str | None:

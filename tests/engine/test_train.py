@@ -174,11 +174,15 @@ def test_missing_data_folder(tmp_path):
 
 
 def test_several_devices_and_full_size_are_only_settings(tmp_path):
-    from nephro_monai.engine.bundles import read_configs
+    from nephro_monai.engine.bundles import find_bundle, read_configs
     from nephro_monai.engine.train import _settings
 
     chosen = _settings(tmp_path, tmp_path, options(tmp_path, tmp_path, devices=2))
     assert (chosen["train#trainer#devices"], chosen["train#trainer#strategy"]) == (2, "ddp")
+    scnet = _settings(
+        find_bundle("kidney_tumor_ct_segmentation_scnet"), tmp_path, options(tmp_path, tmp_path, devices=2)
+    )
+    assert scnet["train#trainer#strategy"] == "ddp_find_unused_parameters_true", "its baselines leave heads untrained"
     parser = read_configs(BUNDLE, ("train.json", "full_size.json"), {"device": "$torch.device('cpu')"})
     assert parser.get_parsed_content("network_def").in_tr.out_channels == 16
     assert type(parser.get_parsed_content("loss")).__name__ == "DiceLoss"
