@@ -35,7 +35,9 @@ class AnyNetwork(FoldVote):
 
 
 def argument(name: str) -> Any:
-    """A value for a parameter without a default: keys and folders are text, everything else is a network."""
+    """A value for a parameter without a default: keys and folders are text, bounds by name, all else is a network."""
+    if name == "bounds":
+        return {"pixel_mm": (0.5, 1.0)}
     return "text" if name == "keys" or name.endswith("_dir") else AnyNetwork()
 
 
