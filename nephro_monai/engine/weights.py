@@ -152,7 +152,10 @@ def load_bundle_network(
         bundle=root.name, version=str(metadata["version"]), weights=str(Path(weights)), sha256=digest,
         shipped=listed, trained_on=trained_on,
     )  # fmt: skip
-    made_with = {key: value for key, value in parser.get().items() if key != "_meta_"}
+    # An override may be the network itself, which must not hold itself.
+    made_with = {
+        key: value for key, value in parser.get().items() if key != "_meta_" and not isinstance(value, torch.nn.Module)
+    }
     network.configuration = made_with  # type: ignore[assignment]
     return network.eval().to(device)
 

@@ -93,8 +93,7 @@ def _tumor_slices(scoring: Scoring) -> list[Record]:
     """Runs the bundle's own inference.json on the tumor slices, or patients ("items"), of the held-out cases."""
     run = scoring.run
     settings = {
-        "slices#cases": list(scoring.turn.held_out), "weights": run.weights,
-        "configs": ["inference.json", *run.configs("inference")], "output_dir": str(scoring.folder),
+        "slices#cases": list(scoring.turn.held_out), "weights": run.weights, "output_dir": str(scoring.folder),
         "device_name": str(scoring.device), **scoring.score.get("set", {}),
     }  # fmt: skip
     scoring.folder.mkdir(parents=True, exist_ok=True)

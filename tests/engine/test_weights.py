@@ -32,6 +32,8 @@ def test_a_network_knows_the_configuration_it_was_made_with(tiny_bundle: Path) -
         tiny_bundle, configs=("inference.json", "grid.json"), weights="models/five.pt", overrides={"outputs": 5}
     )
     assert bundle_content(five, "grid#outputs") == 5
+    made = load_bundle_network(tiny_bundle, overrides={"network_def": torch.nn.Linear(3, 2)})
+    assert "network_def" not in made.configuration, "a network does not hold itself"
     with pytest.raises(BundleError, match="tiny_bundle has no id 'mesh' to read"):
         bundle_content(five, "mesh")
     with pytest.raises(BundleError, match="Linear has no id 'grid' to read"):

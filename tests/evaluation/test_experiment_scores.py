@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from nephro_monai.engine.bundles import read_configs
 from nephro_monai.errors import BundleError
 from nephro_monai.evaluation import experiment_scores as scores
 from nephro_monai.evaluation.experiment_figures import row_figures
@@ -34,7 +36,14 @@ def test_unknown_scorer(scoring):
         score_row(scoring("guess"))
 
 
-def test_tumor_slices_read_what_the_bundle_wrote(scoring, monkeypatch):
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        "renal_tumor_ct_classification_densenet", "renal_tumor_ct_classification_inception",
+        "renal_tumor_ct_patient_classification",
+    ],
+)  # fmt: skip
+def test_tumor_slices_read_what_the_bundle_wrote(scoring, monkeypatch, bundle):
     items = [
         {"case": "case_00000", "label": 1, "largest": True, "meta": {"filename_or_obj": "a"}},
         {"case": "case_00000", "label": 1, "largest": False, "meta": {"filename_or_obj": "b"}},
@@ -44,7 +53,7 @@ def test_tumor_slices_read_what_the_bundle_wrote(scoring, monkeypatch):
 
     def read(bundle, configs, settings):
         given.update(settings, configs_read=configs)
-        return {}
+        return read_configs(bundle, ("inference.json",), settings)  # all of them are ids that it has
 
     def make(parser, key):
         if key == "run":
@@ -53,6 +62,8 @@ def test_tumor_slices_read_what_the_bundle_wrote(scoring, monkeypatch):
         return items
 
     row = scoring("tumor_slices")
+    (run,) = row.runs.values()
+    row = replace(row, runs={"one": replace(run, training=replace(run.training, bundle=bundle))})
     monkeypatch.setattr(scores, "read_configs", read)
     monkeypatch.setattr(scores, "instantiate", make)
     (record,) = score_row(row)
