@@ -9,6 +9,7 @@ __all__ = [
     "BACKGROUND",
     "CLASS_NAMES",
     "COLORIZATION_WINDOW_HU",
+    "CYST",
     "DETECTION_WINDOW_HU",
     "DISCLAIMER",
     "HU_RANGE",
@@ -25,6 +26,10 @@ BACKGROUND: Final = 0
 KIDNEY: Final = 1
 TUMOR: Final = 2
 LABEL_NAMES: Final[dict[int, str]] = {BACKGROUND: "background", KIDNEY: "kidney", TUMOR: "tumor"}
+
+CYST: Final = 3
+"""Class of a segmentation network that tells simple cysts from the kidney they belong to; never in a label map that is
+written, where a cyst is kidney, as in KiTS19."""
 
 CLASS_NAMES: Final[tuple[str, str]] = ("benign", "malignant")
 """Slice classes, in the order of the classifier's outputs."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from nephro_monai.errors import BundleError
 
-__all__ = ["SYSTEMS", "System", "find_system"]
+__all__ = ["BASELINES", "SYSTEMS", "Baseline", "System", "find_configurations", "find_system"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,55 @@ _ALL: Final = (
 
 SYSTEMS: Final[dict[str, System]] = {system.name: system for system in _ALL}
 """The papers' systems by name."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a paper compares its system with: the system with one part exchanged.
+
+    Attributes:
+        name: As `nephro predict --system` takes it.
+        title: What it is.
+        system: The system whose paper compares itself with it.
+    """
+
+    name: str
+    title: str
+    system: str
+
+    @property
+    def configurations(self) -> tuple[str, str]:
+        """The cascade bundle's configuration files that run it, later ones over earlier ones."""
+        return SYSTEMS[self.system].configuration, f"baseline_{self.name}.json"
+
+
+_BASELINES: Final = (
+    Baseline("unet", "U-Net outlines in SCNet's place; no classes", "scnet"),
+    Baseline("pspnet", "PSPNet outlines in SCNet's place; no classes", "scnet"),
+    Baseline("scnet_ternary", "SCNet trained without the loss of its first step", "scnet"),
+    Baseline("resnet50", "ResNet-50 classifies the slices that SCNet outlines", "scnet"),
+    Baseline("svm", "A support vector machine on features of the tumors that SCNet outlines", "scnet"),
+    Baseline("gray_copy", "ColorNephroNet without colors: the gray slice three times", "color_nephro_net"),
+)
+
+BASELINES: Final[dict[str, Baseline]] = {baseline.name: baseline for baseline in _BASELINES}
+"""The papers' baselines by name."""
+
+
+def find_configurations(name: str) -> tuple[str, ...]:
+    """The cascade's configuration files that run a system or a baseline.
+
+    Raises:
+        BundleError: If there is none of that name.
+    """
+    if name in BASELINES:
+        return BASELINES[name].configurations
+    if name in SYSTEMS:
+        return (SYSTEMS[name].configuration,)
+    raise BundleError(
+        f"There is no system {name!r}; `nephro systems` lists them: {', '.join(SYSTEMS)}; and the baselines "
+        f"{', '.join(BASELINES)}."
+    )
 
 
 def find_system(name: str) -> System:

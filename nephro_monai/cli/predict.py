@@ -23,7 +23,7 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bundle: Annotated[str, typer.Option(help="Cascade bundle, by name or path.")] = "nephro_cascade",
     system: Annotated[
-        str | None, typer.Option(help="One of the papers' systems instead of the default; `nephro systems` lists them.")
+        str | None, typer.Option(help="One of the papers' systems or baselines instead of the default; `nephro systems` lists them.")
     ] = None,
     folds: Annotated[
         Path | None, typer.Option(help="Output of `nephro cross-validate`: all its folds predict, and vote.")
@@ -42,7 +42,7 @@ def predict(
     """Find and outline kidneys and tumors, and vote: malignant, benign or undetermined."""
     from nephro_monai.engine import cascade_parser, instantiate, parse_overrides
     from nephro_monai.engine.summary import print_summary
-    from nephro_monai.systems import find_system
+    from nephro_monai.systems import find_configurations
 
     if folds is not None and system is not None:
         raise typer.BadParameter("--folds brings its own system; leave --system out.")
@@ -57,7 +57,7 @@ def predict(
         "seed": seed,
         "arguments": sys.argv[1:],
     }
-    chosen = ["ensemble.json"] if folds else [find_system(system).configuration] if system else []
+    chosen = ["ensemble.json"] if folds else find_configurations(system) if system else ()
     parser = cascade_parser(bundle, [*chosen, *(config or [])], overrides)
     outcomes = instantiate(parser, "evaluator").run()
     print_summary(outcomes, out)

@@ -17,6 +17,7 @@ __all__ = ["Bounds", "Canvas", "Grid", "rotation_matrix", "smooth_noise", "upsam
 
 Bounds = tuple[slice, slice, slice]
 Floats = NDArray[np.float32]
+_RIPPLE_PEAK = 2.5  # in standard deviations
 
 
 def upsample(coarse: NDArray[np.floating], shape: tuple[int, int, int]) -> Floats:
@@ -144,15 +145,18 @@ class Canvas:
             gauge += np.float32(ripple) * self.ripple[bounds]
         return bounds, gauge
 
-    def tube(self, points: NDArray[np.floating], radii: NDArray[np.floating]) -> tuple[Bounds, Floats] | None:
+    def tube(
+        self, points: NDArray[np.floating], radii: NDArray[np.floating], ripple: float = 0.0
+    ) -> tuple[Bounds, Floats] | None:
         """Signed distance in mm (negative inside) to a chain of spheres, in its bounding box.
 
         Args:
             points: (N, 3) centers (z, y, x) in mm; consecutive ones are joined by more spheres.
             radii: (N,) in mm.
+            ripple: Amplitude of the fine irregularity in mm.
         """
         points, radii = _densify(np.asarray(points, float), np.asarray(radii, float))
-        margin = 1.5
+        margin = 1.5 + _RIPPLE_PEAK * ripple  # further out no ripple reaches, and every distance may be this one
         slab = np.float32(0.35 * self.grid.spacing[0])
         reach = radii[:, None] + np.array([margin + slab, margin, margin])
         bounds = self.grid.bounds((points - reach).min(0), (points + reach).max(0))
@@ -171,6 +175,8 @@ class Canvas:
             view = distance[window]
             square = (z * z)[:, None, None] + (y * y)[:, None] + x * x
             np.minimum(view, np.sqrt(square) - np.float32(radius), out=view)
+        if ripple:
+            distance += np.float32(ripple) * self.ripple[bounds].clip(-_RIPPLE_PEAK, _RIPPLE_PEAK)
         return bounds, distance
 
     def paint(

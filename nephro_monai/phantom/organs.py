@@ -148,12 +148,11 @@ def _hollow(
 ) -> None:  # fmt: skip
     """Stomach or bowel: a wall around fluid, food, gas, contrast or feces, gas above fluid."""
     rng = canvas.rng
-    found = canvas.tube(layout.places(points), radii)
+    found = canvas.tube(layout.places(points), radii, rng.uniform(0.5, 2.0))
     if found is None:
         return
     bounds, distance = found
     stomach = kind == "stomach"
-    distance = distance + canvas.ripple[bounds] * np.float32(rng.uniform(0.5, 2.0))
     free = np.isin(canvas.tissue[bounds], _CAVITY)
     canvas.paint(bounds, distance < 0, Tissue.STOMACH_WALL if stomach else Tissue.BOWEL_WALL, _CAVITY)
     inside = free & (distance < -wall)
@@ -208,10 +207,9 @@ def _pancreas(canvas: Canvas, layout: Layout) -> None:
         [[20, -ahead + 3, -38], [5, -ahead - 8, -28], [-8, -ahead - 14, 0], [-20, -ahead, 35], [-38, -ahead + 28, 75.0]]
     )
     points = points + np.array([drop, 0, 0]) + rng.normal(0, 4, points.shape)
-    found = canvas.tube(layout.places(points), rng.uniform(0.7, 1.25) * np.array([13, 11, 8.5, 9.5, 9.0]))
+    found = canvas.tube(layout.places(points), rng.uniform(0.7, 1.25) * np.array([13, 11, 8.5, 9.5, 9.0]), 3.0)
     if found is not None:
-        bounds, distance = found
-        canvas.paint(bounds, distance + 3.0 * canvas.ripple[bounds] < 0, Tissue.PANCREAS)
+        canvas.paint(found[0], found[1] < 0, Tissue.PANCREAS)
     splenic = points[2:] + np.array([0, 11.0, 0])
     _tube(canvas, layout, splenic, np.full(3, 4.0), Tissue.PORTAL_VEIN)
     head = np.array([[-25, -ahead + 2, -48], [0, -ahead + 6, -55], [28, -ahead + 10, -50], [40, -ahead + 14, -15.0]])

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from nephro_monai.constants import CYST
 from nephro_monai.phantom.synthesis_acquisition import acquire_batch
 from nephro_monai.phantom.synthesis_masses import add_cysts, add_masses, settle_own_tumors
 from nephro_monai.phantom.synthesis_settings import SynthesisSettings
 from nephro_monai.phantom.synthesis_tissues import draw_hu, draw_phases, render
 from nephro_monai.phantom.synthesis_tumors import paint_tumors
-from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, PHASES, Phase
+from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, PHASES, Phase, Tissue
 from nephro_monai.phantom.tumors import TumorLook
 
 __all__ = ["CTSynthesis", "SynthesizedPatches"]
@@ -24,7 +25,7 @@ class SynthesizedPatches:
 
     Attributes:
         hu: (B, 1, X, Y, Z) float32.
-        label: (B, 1, X, Y, Z) uint8, 0 background, 1 kidney, 2 tumor.
+        label: (B, 1, X, Y, Z) uint8, 0 background, 1 kidney, 2 tumor; 3 cyst where `cysts_apart` is set.
         tissues: (B, 1, X, Y, Z) uint8 with the tumors and cysts that were put in.
         phases: Contrast phase of each patch.
         looks: Appearance of each patch's tumors; None without.
@@ -54,10 +55,13 @@ class CTSynthesis(nn.Module):
     def __init__(self, settings: SynthesisSettings | None = None) -> None:
         super().__init__()
         self.settings = settings or SynthesisSettings()
-        self.register_buffer("label_of_tissue", torch.from_numpy(LABEL_OF_TISSUE.copy()), persistent=False)
+        table = torch.from_numpy(LABEL_OF_TISSUE.copy())
+        if self.settings.cysts_apart:
+            table[Tissue.KIDNEY_CYST] = CYST
+        self.register_buffer("label_of_tissue", table, persistent=False)
 
     def forward(self, tissues: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """HU (B, 1, X, Y, Z) float32 and labels (B, 1, X, Y, Z) uint8 with 0/1/2; see `draw`."""
+        """HU (B, 1, X, Y, Z) float32 and labels (B, 1, X, Y, Z) uint8; see `draw`."""
         made = self.draw(tissues)
         return made.hu, made.label
 

@@ -119,7 +119,7 @@ def add_masses(tissues: torch.Tensor, spacing: Spacing, ranges: MassRanges) -> t
         push = radius * float(uniform((), *ranges.buried))
         center = torch.tensor(at, dtype=torch.float32)
         center = center + _outward(kidney[b], at, spacing) * push / torch.tensor(spacing)
-        box = _box_around(center, 1.5 * radius, spacing, tissues.shape[1:])
+        box = _box_around(center, 1.75 * radius, spacing, tissues.shape[1:])
         if box is None:
             continue
         mass = _lumpy_depth(box, center, radius, spacing, ranges).to(device)

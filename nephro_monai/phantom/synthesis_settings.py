@@ -98,6 +98,7 @@ class SynthesisSettings:
         masses: Tumors and cysts.
         acquisition: Scanner.
         parameters: Phases, HU, texture and looks; those of the whole-abdomen generator.
+        cysts_apart: Give cysts the label 3 instead of the kidney's, for networks with a class of their own for them.
 
     Raises:
         ValueError: If a spacing is not above 0 or a share is outside 0..1.
@@ -107,6 +108,7 @@ class SynthesisSettings:
     masses: MassRanges = MassRanges()
     acquisition: AcquisitionRanges = AcquisitionRanges()
     parameters: Parameters = PARAMETERS
+    cysts_apart: bool = False
 
     @classmethod
     def from_parameters(

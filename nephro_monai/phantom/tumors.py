@@ -167,7 +167,7 @@ def add_mass(shapes: Shapes, rng: np.random.Generator, diameter_mm: float, spine
     clearance = 24 + 0.75 * radius
     if distance < clearance:
         center[1:] += away / max(distance, 1.0) * (clearance - distance)
-    grown = _room_for(shapes, center, radius * 1.5)
+    grown = _room_for(shapes, center, radius * 1.75)  # stretched by 1.18, lumps of 3 x 0.16 on top
     z, y, x = (c - np.float32(m) for c, m in zip(grown.coordinates, center, strict=True))
     stretch = rng.uniform(0.85, 1.18, 3).astype(np.float32)
     mass = np.sqrt((z / stretch[0]) ** 2 + (y / stretch[1]) ** 2 + (x / stretch[2]) ** 2) - np.float32(radius)

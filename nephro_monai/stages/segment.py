@@ -21,6 +21,7 @@ from nephro_monai.geometry import largest_components, spacing_mm, window_to_unit
 from nephro_monai.geometry.components import find_components
 from nephro_monai.geometry.resampling import resample_to_shape, resampled_shape, resampled_slices
 from nephro_monai.networks.autocast import autocast
+from nephro_monai.networks.cyst_class import kidney_with_cysts
 from nephro_monai.structures import Box
 
 __all__ = ["KidneyTumorInferer", "SegmentKidneyTumord", "SegmentSettings", "segment_box"]
@@ -85,7 +86,8 @@ class SegmentKidneyTumord(MapTransform):
         """Prepares the network.
 
         Args:
-            network: Gives logits (B, 3, X, Y, Z) for (B, 1, X, Y, Z) in -1..1.
+            network: Gives logits of background, kidney and tumor (B, 3, X, Y, Z) for (B, 1, X, Y, Z) in -1..1, or
+                those and, in a fourth channel, cysts: their probabilities are added to the kidney's.
             keys: Where the scan is: MetaTensor (1, X, Y, Z) in HU, R-A-S.
             output_key: Where the label map goes.
             kidneys_key: Where the boxes are.
@@ -174,7 +176,7 @@ def segment_box(
     Args:
         hu: (X, Y, Z) in HU.
         voxel_mm: Voxel size of `hu`.
-        network: Logits (B, 3, *roi_size) for (B, 1, *roi_size) in -1..1.
+        network: Logits (B, 3 or 4, *roi_size) for (B, 1, *roi_size) in -1..1.
         settings: See `SegmentSettings`.
         device: Where the network runs.
         regions: How many connected regions are kept, the largest.
@@ -197,8 +199,10 @@ def segment_box(
     inferer = SlidingWindowInferer(
         settings.roi_size, settings.batch_size, settings.overlap, mode="gaussian", padding_mode="replicate"
     )
-    offsets = torch.tensor(settings.loss_weights, device=windowed.device).log()
-    probabilities = torch.softmax(inferer(windowed, logits)[0] - offsets[:, None, None, None], dim=0)
+    found = torch.as_tensor(inferer(windowed, logits))[0]
+    weights = torch.tensor([*settings.loss_weights, settings.loss_weights[KIDNEY]])[: len(found)]
+    offsets = weights.log().to(found.device)
+    probabilities = kidney_with_cysts(torch.softmax(found - offsets[:, None, None, None], dim=0))
     smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(settings.spacing_mm))
     if core is not None:
         around = torch.ones(probabilities.shape[1:], dtype=torch.bool, device=probabilities.device)

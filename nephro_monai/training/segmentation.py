@@ -15,6 +15,7 @@ from torch import nn
 
 from nephro_monai.constants import LABEL_NAMES
 from nephro_monai.losses.two_step import TwoStepLoss
+from nephro_monai.networks.cyst_class import cysts_as_kidney, kidney_with_cysts
 from nephro_monai.networks.two_step_head import network_outputs
 from nephro_monai.training.processes import mean_of_items
 
@@ -25,9 +26,9 @@ class SegmentationModule(pl.LightningModule):
     """Trains a segmentation network with AdamW; the schedule comes from `callbacks.CosineSchedule`.
 
     Batches are dictionaries with `image`, float (B, 1, X, Y, Z) as the network takes it, and `label`, (B, 1, X, Y, Z)
-    with 0/1/2; both (B, 1, H, W) for networks on slices. Logged: `train_loss`; at validation `val_loss`,
-    `val_dice_kidney`, `val_dice_tumor` (means over the crops that hold the class, with the class predicted as such) and
-    `val_dice` (mean over the classes).
+    with 0/1/2, or with 3 for cysts that the network tells from the kidney; both (B, 1, H, W) for networks on slices.
+    In validation a cyst is kidney. Logged: `train_loss`; at validation `val_loss`, `val_dice_kidney`, `val_dice_tumor`
+    (means over the crops that hold the class, with the class predicted as such) and `val_dice` (mean over the classes).
 
     Args:
         network: Gives logits (B, classes, X, Y, Z), or (B, classes, H, W).
@@ -81,9 +82,10 @@ class SegmentationModule(pl.LightningModule):
         logits = self.val_inferer(image, self.network).float()
         self.val_loss.update(self.loss(logits, batch["label"]), len(image))
         self.log("val_loss", self.val_loss)
-        classes = logits.shape[1]
-        prediction = one_hot(logits.argmax(1, keepdim=True), classes)
-        self.val_dice(prediction, one_hot(batch["label"].long(), classes))
+        probabilities = kidney_with_cysts(torch.softmax(logits, dim=1).transpose(0, 1))
+        classes = len(probabilities)
+        prediction = one_hot(probabilities.argmax(0)[:, None], classes)
+        self.val_dice(prediction, one_hot(cysts_as_kidney(batch["label"]).long(), classes))
 
     def on_validation_epoch_end(self) -> None:
         """Logs the mean Dice of each class."""

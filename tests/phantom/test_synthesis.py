@@ -157,3 +157,15 @@ def test_a_gpu_makes_the_label_maps_of_a_processor() -> None:
     assert made[0].looks == made[1].looks
     assert (made[0].label != made[1].label.cpu()).float().mean() < 1e-5
     assert torch.isfinite(made[1].hu).all()
+
+
+def test_cysts_have_a_label_of_their_own_on_request() -> None:
+    cysts = MassRanges(mass_share=0.0, keep_share=1.0, cyst_share=1.0, cyst_diameter_mm=(14.0, 30.0))
+    made = {}
+    for apart in (False, True):
+        torch.manual_seed(5)
+        made[apart] = CTSynthesis(SynthesisSettings(masses=cysts, cysts_apart=apart)).draw(anatomy())
+    assert torch.equal(made[True].hu, made[False].hu)
+    cyst = made[True].tissues == Tissue.KIDNEY_CYST
+    assert cyst.any() and torch.equal(made[True].label == 3, cyst)
+    assert torch.equal(made[True].label.masked_fill(cyst, 1), made[False].label)

@@ -203,3 +203,17 @@ def test_specks_of_tumor_become_kidney():
     assert kept[53, 40, 20] == 2 and found[53, 40, 20] == 1  # the speck of 0.4 ml
     assert found[30, 40, 20] == 2  # the tumor of 7 ml
     np.testing.assert_array_equal(found > 0, kept > 0)
+
+
+@pytest.mark.parametrize(("weights", "expected"), [((1.0, 1.0, 1.0), 1), ((1.0, 2.0, 1.0), 2)])
+def test_cysts_are_counted_to_the_kidney(weights, expected):
+    """Kidney and cyst lie behind the tumor alone and before it together; the kidney's loss weight is the cysts' too."""
+
+    def network(patches: torch.Tensor) -> torch.Tensor:
+        logits = torch.tensor([-5.0, 0.0, 0.5, 0.0]).reshape(1, 4, 1, 1, 1)
+        return logits.repeat(len(patches), 1, *patches.shape[2:])
+
+    image = scan_of([], (48, 48, 24), (1.5, 1.5, 3.0))
+    step = SegmentKidneyTumord(network, settings=replace(SETTINGS, loss_weights=weights))
+    found = step({"image": image, "kidneys": [Box(8, 8, 4, 40, 40, 20)]})["segmentation"].as_tensor()[0]
+    assert (found[8:40, 8:40, 4:20] == expected).all() and found.unique().tolist() == [0, expected]

@@ -100,3 +100,19 @@ def test_slices_train_too_and_zero_decay_is_adam():
     trainer.fit(task, DataLoader(slices, batch_size=2), DataLoader(slices, batch_size=2))
     assert float(trainer.callback_metrics["train_loss"]) < 0.4
     assert float(trainer.callback_metrics["val_dice"]) > 0.7
+
+
+def test_in_validation_cysts_are_kidney_in_truth_and_in_prediction():
+    class WithCysts(Thresholds):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.cat([super().forward(image), 50 * (0.1 - (image - 0.25).abs())], dim=1)
+
+    item = crop(4, 2, 4, 2)
+    item["label"][:, :2] = 3
+    task = SegmentationModule(
+        WithCysts(), DiceLoss(to_onehot_y=True, softmax=True), SimpleInferer(), SlidingWindowInferer((16, 16, 8), 1, 0.0)
+    )
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    figures = trainer.validate(task, DataLoader([item], batch_size=1), verbose=False)[0]
+    assert figures["val_dice_kidney"] == pytest.approx(1.0) and figures["val_dice_tumor"] == pytest.approx(1.0)
+    assert "val_dice_3" not in figures
