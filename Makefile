@@ -10,7 +10,8 @@ WORKERS ?= 2
 DEVICE ?= auto
 KITS19 ?= ../shared/kits19/data
 REAL ?= ../shared
-SYSTEMS ?= nephro_cascade faster_rcnn_vnet enet_two_stage scnet color_nephro_net inception_radiomics
+SYSTEMS ?= nephro_cascade faster_rcnn_vnet enet_two_stage scnet color_nephro_net inception_radiomics $(BASELINES)
+BASELINES ?= unet pspnet scnet_ternary resnet50 svm gray_copy
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -52,7 +53,7 @@ demo: $(STAMP) ## three synthetic scans through the whole cascade, into out/demo
 	$(BIN)/nephro predict out/demo/scans --out out/demo/results --device $(DEVICE)
 	$(BIN)/nephro evaluate out/demo/results --data out/demo/scans --out out/demo/evaluation
 
-evaluate-phantom: $(STAMP) ## the README's figures: all systems on 20 synthetic cases around label maps kept out of training
+evaluate-phantom: $(STAMP) ## the README's figures: all systems and the papers' baselines on 20 synthetic cases around label maps kept out of training
 	labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
 	if [ ! -d "$(KITS19)" ]; then labels=(); echo "No label maps in $(KITS19): the cases have procedural anatomy instead. KITS19=DIR names another folder."; fi; \
 	$(BIN)/nephro phantom --out out/evaluate-phantom/scans --cases 20 --seed 20 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}
@@ -114,6 +115,10 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	train $$enet2 $$enet2 anatomies --init runs/enet2_tversky/model.pt --set epochs=24; \
 	train $$scnet $$scnet anatomies --set epochs=17; \
 	for bundle in $$enet1 $$enet2 $$scnet; do $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
+	baseline() { train "baseline_$$1" "$$2" "$$3" "$${@:4}"; $(BIN)/nephro install-weights "runs/baseline_$$1" "$$2" --name "$$1.pt"; }; \
+	for part in unet pspnet resnet50; do baseline $$part $$scnet anatomies --config $$part.json --set epochs=8; done; \
+	baseline scnet_ternary $$scnet anatomies --config ternary_only.json --set epochs=8; \
+	baseline svm $$scnet anatomies --config svm.json; \
 	gru=renal_tumor_ct_patient_classification; \
 	train patient_gru $$gru patients --config gru.json; \
 	$(BIN)/nephro install-weights runs/patient_gru $$gru --name gru.pt

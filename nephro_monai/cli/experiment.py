@@ -29,6 +29,10 @@ def experiment(
         list[str] | None,
         typer.Option("--set", metavar="ID=VALUE", help="New value for an id of every training. Repeatable."),
     ] = None,
+    real: Annotated[
+        Path | None,
+        typer.Option(help="Folder in KiTS19 layout, such as real scans, to score tables of whole scans on as well."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     progress: Annotated[bool, typer.Option("--progress", help="Show the trainings' own bars.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
@@ -50,7 +54,7 @@ def experiment(
     options = ExperimentOptions(
         data=data, out=out, seeds=seeds, device=device, overrides=parse_overrides(set_ or ()),
         pretrained={name: file or None for name, _, file in weights}, progress=progress,
-        say=lambda text: typer.secho(text, dim=True, err=True),
+        say=lambda text: typer.secho(text, dim=True, err=True), real=real,
     )  # fmt: skip
     plan = read_experiment(table, small)
     result = run_experiment(plan, options, only or (), lambda partial: write_experiment(partial, out))

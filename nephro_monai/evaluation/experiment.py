@@ -77,7 +77,7 @@ def _part(experiment: Experiment, row: Row, turn: Round, options: ExperimentOpti
             return None
         done[name] = run
     names = [run.folder.name for run in done.values()]
-    identity = json.dumps([dict(row.score), names, score_identity(row.score)], sort_keys=True)
+    identity = json.dumps([dict(row.score), names, score_identity(row.score, options.real)], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     folder = options.out / "scores" / f"{_slug(row.name)}-seed{turn.seed}-fold{turn.fold}-{digest}"
     path = folder / "records.json"

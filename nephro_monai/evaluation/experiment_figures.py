@@ -57,8 +57,8 @@ def row_figures(
     Returns:
         By key: `CALLS[.small|.large].SCORE` for the calls "slice" (every slice), "largest" (the slice with the largest
         tumor area) and "vote" (majority of a patient's slices; a tie is wrong, a patient-level answer is a vote of
-        one); `slice_accuracy` where slices have classes of their own; `kidney_dice`, `tumor_dice`;
-        `recall`, `precision` and `recall_all`, `precision_all` of detections.
+        one); `slice_accuracy` where slices have classes of their own; `kidney_dice`, `tumor_dice`, and `real_...` of
+        the cases of `ExperimentOptions.real`; `recall`, `precision` and `recall_all`, `precision_all` of detections.
     """
     figures: dict[str, FigureValue] = {}
     for name in ("slice", "largest", "vote"):
@@ -67,7 +67,7 @@ def row_figures(
                 continue
             calls = _calls([record for record in records if fits(sizes_mm.get(record["case"]))], name)
             figures |= _scored(f"{name}{suffix}", calls)
-    for name in ("kidney_dice", "tumor_dice"):
+    for name in ("kidney_dice", "tumor_dice", "real_kidney_dice", "real_tumor_dice"):
         means = _means(records, name)
         if means:
             entry = mean_with_interval(means)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nephro_monai.data import list_training_cases
+from nephro_monai.data.fold_plan import dataset_fingerprint
 from nephro_monai.engine.bundles import find_bundle, list_bundles
 from nephro_monai.engine.cascade import DEFAULT_CASCADE
 from nephro_monai.engine.weights import CHECKSUMS, checksum
@@ -31,7 +33,9 @@ def training_identity(training: Training, values: Mapping[str, Any], pretrained:
     Raises:
         BundleError: If a bundle or a configuration is missing or broken.
     """
-    configs = [_content(training.bundle, name) for name in ("train.json", "inference.json", *training.configs)]
+    configs = [
+        _content(training.bundle, name) for name in ("train.json", "inference.json", *training.configs_of("training"))
+    ]
     files = {
         name: checksum(Path(pretrained[name] or ""))
         for name in training.pretrained
@@ -40,8 +44,8 @@ def training_identity(training: Training, values: Mapping[str, Any], pretrained:
     return [configs, _bundles(training.bundle, [configs, dict(values), training.colorizer]), files]
 
 
-def score_identity(score: Mapping[str, Any]) -> list[Any]:
-    """Contents behind a scorer beyond those of its trainings: the cascade's, where it runs one.
+def score_identity(score: Mapping[str, Any], real: Path | None = None) -> list[Any]:
+    """Contents behind a scorer beyond those of its trainings: the cascade's and of the real cases, where it runs one.
 
     Raises:
         BundleError: If a configuration is missing or broken.
@@ -49,7 +53,8 @@ def score_identity(score: Mapping[str, Any]) -> list[Any]:
     if score.get("kind") != "cascade":
         return []
     configs = [_content(DEFAULT_CASCADE, name) for name in score["configs"]]
-    return [configs, _bundles(DEFAULT_CASCADE, configs)]
+    own = [configs, _bundles(DEFAULT_CASCADE, configs)]
+    return own if real is None else [*own, dataset_fingerprint(list_training_cases(real))]
 
 
 def _content(bundle: str, name: str) -> Any:

@@ -22,7 +22,18 @@ __all__ = [
 ]
 
 _FOLDER = Path(__file__).with_name("experiments")
-_TRAINING_KEYS = {"bundle", "configs", "both", "training", "inference", "pretrained", "start", "colorizer", "small"}
+_TRAINING_KEYS = {
+    "bundle",
+    "configs",
+    "training_configs",
+    "both",
+    "training",
+    "inference",
+    "pretrained",
+    "start",
+    "colorizer",
+    "small",
+}
 _BLOCKS = ("both", "training", "inference", "pretrained")
 
 
@@ -80,6 +91,7 @@ class Training:
         name: In the experiment's file and in folder names.
         bundle: To train.
         configs: Of the bundle, laid over train.json and inference.json.
+        training_configs: Laid over train.json alone.
         both: New values for ids of both.
         training: New values for ids of train.json. "{run:NAME}" stands for the folder of another training.
         inference: New values for ids of inference.json.
@@ -92,12 +104,17 @@ class Training:
     name: str
     bundle: str
     configs: tuple[str, ...] = ()
+    training_configs: tuple[str, ...] = ()
     both: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     inference: Mapping[str, Any] = field(default_factory=dict)
     pretrained: Mapping[str, PretrainedWeights] = field(default_factory=dict)
     start: str = "random"
     colorizer: str = ""
+
+    def configs_of(self, of: str) -> tuple[str, ...]:
+        """Configurations that lie over "training" (train.json) or "inference" (inference.json)."""
+        return (*self.configs, *self.training_configs) if of == "training" else self.configs
 
 
 @dataclass(frozen=True)
@@ -237,8 +254,10 @@ def _trainings(content: Mapping[str, Any], small: bool) -> dict[str, Training]:
             raise BundleError(f"The training {name} has unknown keys {sorted(unknown)}.")
         merged.pop("small", None)
         pretrained = {key: PretrainedWeights(**value) for key, value in merged.pop("pretrained", {}).items()}
-        configs = tuple(merged.pop("configs", ()))
-        found[name] = Training(name=name, configs=configs, pretrained=pretrained, **merged)
+        configs, training_configs = (tuple(merged.pop(key, ())) for key in ("configs", "training_configs"))
+        found[name] = Training(
+            name=name, configs=configs, training_configs=training_configs, pretrained=pretrained, **merged
+        )
     return found
 
 

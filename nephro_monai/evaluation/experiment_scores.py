@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from nephro_monai.constants import CLASS_NAMES, KIDNEY, SLICE_CLASS_NAMES, TUMOR
+from nephro_monai.data import list_training_cases
 from nephro_monai.engine.bundles import instantiate, read_configs
 from nephro_monai.engine.cascade import cascade_parser
 from nephro_monai.engine.environment import resolve_device
@@ -31,6 +32,7 @@ from nephro_monai.stages.feature_classifier import FeatureClassifier
 __all__ = ["SCORERS", "Scoring", "score_row"]
 
 Record = dict[str, Any]
+_DICE = ("kidney_dice", "tumor_dice")
 
 
 @dataclass(frozen=True)
@@ -220,9 +222,21 @@ def _cascade(scoring: Scoring) -> list[Record]:
     overlay = scoring.folder / "cascade.json"
     with atomic_path(overlay) as path:
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    results = scoring.folder / "results"
+    records = _journeys(scoring, overlay, scoring.turn.held_out, scoring.options.data, "results")
+    if scoring.options.real is None:
+        return records
+    cases = list_training_cases(scoring.options.real)
+    found = _journeys(scoring, overlay, cases, scoring.options.real, "real")
+    return [*records, *({f"real_{key}": record[key] for key in _DICE} | {"case": record["case"]} for record in found)]
+
+
+def _journeys(
+    scoring: Scoring, overlay: Path, cases: Sequence[Mapping[str, Any]], data: Path, name: str
+) -> list[Record]:
+    """The cascade on some cases, scored against the labels of their folder."""
+    results = scoring.folder / name
     settings = {
-        "inputs": [case["image"] for case in scoring.turn.held_out], "output_dir": str(results),
+        "inputs": [case["image"] for case in cases], "output_dir": str(results),
         "device_name": str(scoring.device), "seed": scoring.turn.seed,
         "evaluator#options": {
             "_target_": "nephro_monai.engine.RunOptions", "seed": scoring.turn.seed, "device": str(scoring.device),
@@ -233,9 +247,9 @@ def _cascade(scoring: Scoring) -> list[Record]:
         cascade_parser(configs=(*scoring.score["configs"], overlay), overrides=settings), "evaluator"
     )
     failed = [outcome for outcome in outcomes.run() if outcome.status == "failed"]
-    if len(failed) == len(scoring.turn.held_out):
-        raise WeightsError(f"The cascade failed on every held-out case, first with: {failed[0].reason}")
-    rows, _ = evaluate_cohort(results, scoring.options.data, only_predicted=True)
+    if len(failed) == len(cases):
+        raise WeightsError(f"The cascade failed on every case of {data.name}, first with: {failed[0].reason}")
+    rows, _ = evaluate_cohort(results, data, only_predicted=True)
     return [
         {
             "case": row.case, "malignant": row.malignant, "slices": [], "kidney_dice": row.kidney_dice,

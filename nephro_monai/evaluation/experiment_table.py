@@ -119,7 +119,7 @@ def _cell(entry: Mapping[str, Any]) -> str:
 def _facts(result: Mapping[str, Any]) -> Sequence[str]:
     """What a reader must know before the figures."""
     facts = [
-        f"Ours: {result['data']['description']} Paper: {result['paper_data']}",
+        f"Ours: {result['data']['description']}" + (f" Paper: {result['paper_data']}" if result["paper_data"] else ""),
         f"{result['split']}; seeds: {result['seeds']}; intervals: {result['intervals']}.",
         f"Hardware: {'; '.join(result['hardware'])}. nephro_monai {result['versions']['nephro_monai']}, "
         f"torch {result['versions']['torch']}.",
@@ -128,7 +128,7 @@ def _facts(result: Mapping[str, Any]) -> Sequence[str]:
     if result["small"]:
         facts.insert(0, "Small run: tiny networks and a few steps show that everything runs; the figures mean nothing.")
     if result["data"]["synthetic"]:
-        facts.insert(0, "SYNTHETIC CT: not to be compared with the paper's figures on real scans.")
+        facts.insert(0, "SYNTHETIC CT: not to be compared with figures on real scans.")
     if result["overrides"]:
         facts.append("Set by hand: " + ", ".join(f"{key} = {value}" for key, value in result["overrides"].items()))
     if result["missing"]:

@@ -50,6 +50,8 @@ class ExperimentOptions:
             not about how and on what it runs, hold for scoring as well.
         progress: Show the trainings' own bars.
         say: Told what begins, in a line.
+        real: Folder in KiTS19 layout with further cases, such as real scans, that rows with whole journeys ("cascade")
+            are scored on as well; never trained on.
     """
 
     data: Path
@@ -60,6 +62,7 @@ class ExperimentOptions:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     progress: bool = False
     say: Callable[[str], None] = lambda text: None
+    real: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class TrainedRun:
 
     def configs(self, of: str) -> list[str]:
         """Configurations to lay over "training" (train.json) or "inference" (inference.json) of the bundle."""
-        return [*self.training.configs, str(self.folder.resolve() / f"{of}.json")]
+        return [*self.training.configs_of(of), str(self.folder.resolve() / f"{of}.json")]
 
 
 def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
@@ -140,7 +143,8 @@ def train_once(
     """
     values, starts = _values(training, turn, options)
     named = _with_runs(values, {name: run.folder.name for name, run in done.items()})
-    identity = [training.bundle, training.configs, named, training_identity(training, named, options.pretrained),
+    configs = training.configs_of("training")
+    identity = [training.bundle, configs, named, training_identity(training, named, options.pretrained),
                 turn.seed, turn.names, turn.training, turn.fingerprint, str(options.data.resolve())]  # fmt: skip
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
     folder = options.out / "runs" / f"{training.name}-seed{turn.seed}-fold{turn.fold}-{digest}"
@@ -158,7 +162,7 @@ def train_once(
     torch.manual_seed(turn.seed)
     seconds = _train(training, folder, options, resumed)
     record = {
-        "training": training.name, "bundle": training.bundle, "configs": list(training.configs), **starts,
+        "training": training.name, "bundle": training.bundle, "configs": list(configs), **starts,
         "seconds": seconds, "resumed": resumed, "seed": turn.seed, "fold": turn.fold,
         "held_out": turn.names, "hardware": hardware(resolve_device(options.device)), "versions": versions(),
         "git_revision": git_revision(),
@@ -179,7 +183,7 @@ def _train(training: Training, folder: Path, options: ExperimentOptions, resumed
             training.bundle,
             TrainOptions(
                 data=options.data, out=folder, device=options.device, resume=resumed, overwrite=not resumed,
-                configs=(*training.configs, str(folder.resolve() / "training.json")),
+                configs=(*training.configs_of("training"), str(folder.resolve() / "training.json")),
                 overrides={"progress": options.progress},
             ),
         )  # fmt: skip
@@ -225,7 +229,9 @@ def _given(training: Training, options: ExperimentOptions, file: str) -> dict[st
         return {}
     training_only = file == "train.json"
     try:
-        known = read_configs(training.bundle, (file, *training.configs))
+        known = read_configs(
+            training.bundle, (file, *training.configs_of("training" if training_only else "inference"))
+        )
     except KeyError:  # configurations for train.json only, of a training whose scorer does not read inference.json
         if training_only:
             raise

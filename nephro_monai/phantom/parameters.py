@@ -113,18 +113,18 @@ def packaged_parameters() -> Mapping[str, Any]:
     return MappingProxyType(json.loads(_FILE.read_text(encoding="utf-8")))
 
 
-def read_parameters(path: str | Path | None = None) -> Parameters:
-    """The packaged ranges with those of a file laid over them.
+def read_parameters(path: str | Path | Mapping[str, Any] | None = None) -> Parameters:
+    """The packaged ranges with others laid over them.
 
     Args:
-        path: JSON with some of the keys of `parameters.json`; None for the packaged ranges.
+        path: JSON file with some of the keys of `parameters.json`, or its content; None for the packaged ranges.
 
     Raises:
         ParametersError: If the file cannot be read, or holds an unknown key or a value that cannot be drawn from.
     """
     if path is None:
         return _typed(packaged_parameters(), {})
-    overrides = _read_overrides(path)
+    overrides = dict(path) if isinstance(path, Mapping) else _read_overrides(path)
     return _typed(merge_parameters(packaged_parameters(), overrides), overrides)
 
 

@@ -16,10 +16,11 @@ from torch.nn import functional
 from nephro_monai.constants import KIDNEY, LABEL_NAMES, TUMOR
 from nephro_monai.phantom.synthesis import CTSynthesis
 from nephro_monai.phantom.synthesis_fields import Spacing, smooth_fields, uniform
+from nephro_monai.phantom.synthesis_masses import KIDNEY_TISSUES, TUMOR_TISSUES
 from nephro_monai.phantom.synthesis_settings import SynthesisSettings
 from nephro_monai.phantom.tissues import Tissue
 
-__all__ = ["RandSynthesizeCTd", "surroundings_of_labels"]
+__all__ = ["RandSynthesizeCTd", "plain_surroundings", "surroundings_of_labels"]
 
 _AROUND: Final = (
     Tissue.LIVER, Tissue.SPLEEN, Tissue.PANCREAS, Tissue.MUSCLE, Tissue.BOWEL_WALL, Tissue.BOWEL_FLUID,
@@ -28,6 +29,10 @@ _AROUND: Final = (
 )  # fmt: skip
 """What may lie around a kidney of which only the outline is known."""
 _REGIONS = 6
+_PLAIN: Final = (
+    *KIDNEY_TISSUES, *TUMOR_TISSUES, Tissue.COLLECTING_SYSTEM, Tissue.SINUS_FAT, Tissue.AIR, Tissue.SUBCUTANEOUS_FAT,
+    Tissue.VISCERAL_FAT,
+)  # fmt: skip
 
 
 class RandSynthesizeCTd(RandomizableTransform, MapTransform):
@@ -105,6 +110,20 @@ class RandSynthesizeCTd(RandomizableTransform, MapTransform):
                 maps = surroundings_of_labels(maps[:, 0], settings.spacing_mm)[:, None]
             hu, label = CTSynthesis(settings).to(maps.device)(maps)
         return hu[0], label[0]
+
+
+def plain_surroundings(tissues: torch.Tensor) -> torch.Tensor:
+    """Takes away what could be mistaken for a kidney: around kidneys and tumors stay fat, air and one soft tissue.
+
+    For comparisons: how much the whole abdomen is worth.
+
+    Args:
+        tissues: uint8 of `Tissue` ids, any shape.
+    """
+    table = torch.full((256,), int(Tissue.MUSCLE), dtype=torch.uint8)
+    for tissue in _PLAIN:
+        table[tissue] = tissue
+    return table.to(tissues.device)[tissues.int()]
 
 
 def surroundings_of_labels(labels: torch.Tensor, spacing: Spacing) -> torch.Tensor:

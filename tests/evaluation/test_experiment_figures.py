@@ -66,8 +66,10 @@ def test_dice_over_cases():
         {"case": "a", "malignant": True, "slices": [], "kidney_dice": 0.8, "tumor_dice": 0.5},
         {"case": "a", "malignant": True, "slices": [], "kidney_dice": 0.6, "tumor_dice": 0.3},
         {"case": "b", "malignant": None, "slices": [], "kidney_dice": 0.9, "tumor_dice": None},
+        {"case": "scan", "real_kidney_dice": 0.75, "real_tumor_dice": None},
     ]
     figures = row_figures(records, SIZES)
+    assert figures["real_kidney_dice"]["value"] == 0.75 and "real_tumor_dice" not in figures
     assert figures["kidney_dice"]["value"] == pytest.approx(0.8) and figures["kidney_dice"]["over"] == "2 cases"
     assert figures["tumor_dice"] == {"value": pytest.approx(0.4), "interval": None, "over": "1 cases"}
     assert "vote.accuracy" not in figures

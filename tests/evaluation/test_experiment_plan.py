@@ -16,6 +16,8 @@ TABLES = [
     "colornephronet-2", "colornephronet-3", "colornephronet-4", "dahiya", "kamkova-1", "scnet-1", "zhou-2", "zhou-3",
     "zhou-freezing",
 ]  # fmt: skip
+STUDIES = ["synthetic-to-real"]
+"""Of our own, without figures of a paper."""
 RUN_INFERENCE = {"tumor_slices", "cascade"}
 
 
@@ -26,7 +28,7 @@ def _experiment(tmp_path, **changes):
         "defaults": {"bundle": "b", "training": {"epochs": 9, "x": 1}, "small": {"training": {"epochs": 1}}},
         "trainings": {
             "a": {"training": {"x": 2}},
-            "c": {"configs": ["d"], "small": {"training": {"x": 3}, "configs": []}},
+            "c": {"configs": ["d"], "training_configs": ["e"], "small": {"training": {"x": 3}, "configs": []}},
         },
         "rows": [{"name": "A", "trainings": ["a"], "score": {"kind": "k", "n": 8, "small": {"n": 1}}, "paper": {}}],
     }  # fmt: skip
@@ -36,26 +38,26 @@ def _experiment(tmp_path, **changes):
 
 
 def test_all_tables_are_there():
-    assert list(list_experiments()) == TABLES
+    assert list(list_experiments()) == sorted([*TABLES, *STUDIES])
 
 
 @pytest.mark.parametrize("small", [False, True])
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [*TABLES, *STUDIES])
 def test_ids_exist(name, small):
     experiment = read_experiment(name, small)
     assert experiment.name == name and experiment.small is small
     for row in experiment.rows:
         assert row.score["kind"] in SCORERS
         for training in (experiment.trainings[key] for key in row.trainings):
-            files = [("train.json", {**training.both, **training.training})]
+            files = [("train.json", "training", {**training.both, **training.training})]
             if row.score["kind"] in RUN_INFERENCE:
-                files.append(("inference.json", {**training.both, **training.inference}))
-            for file, values in files:
-                parser = read_configs(training.bundle, (file, *training.configs))
+                files.append(("inference.json", "inference", {**training.both, **training.inference}))
+            for file, of, values in files:
+                parser = read_configs(training.bundle, (file, *training.configs_of(of)))
                 for key, value in values.items():
                     assert (key.rpartition("#")[0] or key) in parser, (training.name, file, key)
                     parser[key] = value
-            parser = read_configs(training.bundle, ("train.json", *training.configs))
+            parser = read_configs(training.bundle, ("train.json", *training.configs_of("training")))
             for weights in training.pretrained.values():
                 assert all((key.rpartition("#")[0] or key) in parser for key in weights.overrides)
 
@@ -88,6 +90,9 @@ def test_small_values_lie_over_the_others(tmp_path):
     assert full.trainings["a"].training == {"epochs": 9, "x": 2} and full.rows[0].score == {"kind": "k", "n": 8}
     assert small.trainings["a"].training == {"epochs": 1, "x": 2} and small.rows[0].score == {"kind": "k", "n": 1}
     assert full.trainings["c"].configs == ("d",) and small.trainings["c"].configs == ()
+    assert full.trainings["c"].configs_of("training") == ("d", "e") and full.trainings["c"].configs_of("inference") == (
+        "d",
+    )
     assert small.trainings["c"].training == {"epochs": 1, "x": 3}
     assert (full.split.folds, small.split.folds) == (5, 2)
 

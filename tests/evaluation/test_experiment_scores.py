@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -155,6 +156,11 @@ def test_the_cascade_takes_the_trained_networks(scoring, monkeypatch):
     assert record["kidney_dice"] == 0.9 and record["tumor_dice"] is None
     assert given["inputs"] == ["case_00000/imaging.nii.gz", "case_00001/imaging.nii.gz"]
     assert '"localizer#weights"' in given["overlay"] and "run/model.pt" in given["overlay"]
+    monkeypatch.setattr(scores, "list_training_cases", lambda folder: [{"case": "r", "image": "r/imaging.nii.gz"}])
+    with_real = replace(row, options=replace(row.options, real=Path("real")))
+    first, second = score_row(with_real)
+    assert first == record and given["inputs"] == ["r/imaging.nii.gz"]
+    assert second == {"case": "case_00000", "real_kidney_dice": 0.9, "real_tumor_dice": None}
     outcomes[:] = [SimpleNamespace(status="failed", reason="no kidneys")] * 2
-    with pytest.raises(ValueError, match="failed on every held-out case, first with: no kidneys"):
+    with pytest.raises(ValueError, match=r"failed on every case of .*, first with: no kidneys"):
         score_row(row)

@@ -6,7 +6,15 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose
 
-from nephro_monai.phantom import MassRanges, RandSynthesizeCTd, SynthesisSettings, Tissue, surroundings_of_labels
+from nephro_monai.phantom import (
+    LABEL_OF_TISSUE,
+    MassRanges,
+    RandSynthesizeCTd,
+    SynthesisSettings,
+    Tissue,
+    plain_surroundings,
+    surroundings_of_labels,
+)
 
 
 def tissue_map() -> torch.Tensor:
@@ -94,3 +102,15 @@ def test_surroundings_are_fat_around_the_kidney_and_organs_elsewhere() -> None:
 def test_other_input_is_refused(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_plain_surroundings_keep_labels_and_little_else() -> None:
+    every = torch.arange(len(Tissue), dtype=torch.uint8).reshape(1, -1)
+    plain = plain_surroundings(every)
+    table = torch.from_numpy(LABEL_OF_TISSUE)
+    assert torch.equal(table[plain.int()], table[every.int()])
+    around = {Tissue(int(t)) for t in plain[table[plain.int()] == 0]}
+    assert around == {
+        Tissue.AIR, Tissue.SUBCUTANEOUS_FAT, Tissue.VISCERAL_FAT, Tissue.MUSCLE, Tissue.COLLECTING_SYSTEM,
+        Tissue.SINUS_FAT,
+    }  # fmt: skip

@@ -110,7 +110,10 @@ def test_in_validation_cysts_are_kidney_in_truth_and_in_prediction():
     item = crop(4, 2, 4, 2)
     item["label"][:, :2] = 3
     task = SegmentationModule(
-        WithCysts(), DiceLoss(to_onehot_y=True, softmax=True), SimpleInferer(), SlidingWindowInferer((16, 16, 8), 1, 0.0)
+        WithCysts(),
+        DiceLoss(to_onehot_y=True, softmax=True),
+        SimpleInferer(),
+        SlidingWindowInferer((16, 16, 8), 1, 0.0),
     )
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
     figures = trainer.validate(task, DataLoader([item], batch_size=1), verbose=False)[0]
