@@ -14,7 +14,7 @@ __all__ = ["systems"]
 def systems(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Lists the systems of the five papers: what they do, their bundles and baselines, the figures the papers report."""
+    """Lists the systems of the five papers: what they do, their bundles, baselines and reported figures."""
     from rich.console import Console
 
     from nephro_monai.systems import BASELINES, SYSTEMS
