@@ -42,7 +42,13 @@ def evaluate(
 def _evaluate_folder(predictions: Path, data: Path, out: Path | None, only_predicted: bool, workers: int) -> None:
     from rich.progress import Progress
 
-    from nephro_monai.evaluation import evaluate_cohort, print_table, write_figures, write_tables
+    from nephro_monai.evaluation import (
+        evaluate_cohort,
+        print_table,
+        write_figures,
+        write_tables,
+        write_worst_cases,
+    )
 
     with Progress(transient=True) as bar:
         task = bar.add_task("cases")
@@ -52,7 +58,9 @@ def _evaluate_folder(predictions: Path, data: Path, out: Path | None, only_predi
 
         rows, summary = evaluate_cohort(predictions, data, only_predicted, progress, workers)
     if out is not None:
-        write_tables(rows, summary, out, write_figures(rows, summary, out))
+        footnote = f"{summary['data']['description']} {summary['disclaimer']}"
+        pictures = [*write_figures(rows, summary, out), *write_worst_cases(rows, predictions, data, out, footnote)]
+        write_tables(rows, summary, out, pictures)
     print_table(rows, summary)
     raise typer.Exit(1 if any(row.status != "done" for row in rows) else 0)
 

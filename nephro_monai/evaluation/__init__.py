@@ -16,6 +16,7 @@ from nephro_monai.evaluation.kidneys import kidneys_found
 from nephro_monai.evaluation.organ_map import OrganOverlap, compare_with_organ_map
 from nephro_monai.evaluation.summary import summarize
 from nephro_monai.evaluation.tables import print_table, write_tables
+from nephro_monai.evaluation.worst_cases import write_worst_cases
 
 __all__ = [
     "CaseMetrics",
@@ -40,4 +41,5 @@ __all__ = [
     "summarize",
     "write_figures",
     "write_tables",
+    "write_worst_cases",
 ]
