@@ -118,7 +118,7 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	baseline() { train "baseline_$$1" "$$2" "$$3" "$${@:4}"; $(BIN)/nephro install-weights "runs/baseline_$$1" "$$2" --name "$$1.pt"; }; \
 	for part in unet pspnet resnet50; do baseline $$part $$scnet anatomies --config $$part.json --set epochs=8; done; \
 	baseline scnet_ternary $$scnet anatomies --config ternary_only.json --set epochs=8; \
-	baseline svm $$scnet anatomies --config svm.json; \
+	train baseline_svm $$scnet anatomies --config svm.json; $(BIN)/nephro install-weights runs/baseline_svm $$scnet --name svm.pt --full; \
 	gru=renal_tumor_ct_patient_classification; \
 	train patient_gru $$gru patients --config gru.json; \
 	$(BIN)/nephro install-weights runs/patient_gru $$gru --name gru.pt
