@@ -92,6 +92,7 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	$(BIN)/nephro phantom --out runs/slices --cases 120 --seed 161 --first-index 40000 --shape 96 256 256 "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/anatomies --cases 240 --seed 151 --first-index 30000 --field-of-view kidneys --kind none --kind random "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/anatomies --cases 34 --seed 171 --first-index 50000 --field-of-view kidneys --kind malignant --kind benign --kind random "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/more_anatomies --cases 300 --seed 181 --first-index 60000 --field-of-view kidneys --kind none --kind random "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/tumors --cases 480 --seed 31 "$${tumors[@]}" "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/tumors --cases 240 --seed 32 --first-index 480 "$${tumors[@]}" "$${procedural[@]}"; \
 	$(BIN)/nephro phantom --out runs/patients --cases 632 --seed 131 "$${tumors[@]}" "$${labels[@]}"
@@ -109,6 +110,11 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	train vnet_synthetic $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_kidneys/model.pt --set flat_share=0.0 --set learning_rate=0.0012 --set epochs=32; \
 	train vnet_flat $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_synthetic/model.pt --set flat_share=0.3 --set learning_rate=0.0007 --set epochs=7; \
 	$(BIN)/nephro install-weights runs/vnet_flat $$vnet; \
+	$(BIN)/python scripts/add_cyst_class.py runs/vnet_flat/model.pt runs/vnet_flat/with_cysts.pt; \
+	coarse=(--config synthetic.json --config coarse.json --config coarse_training.json); \
+	train vnet_coarse_even $$vnet more_anatomies "$${coarse[@]}" --set 'class_weights=[1.0,1.0,1.0,1.0]' --set 'loss#lambda_ce=1.0' --set 'loss#smooth_nr=3.0' --set 'loss#smooth_dr=3.0' --init runs/vnet_flat/with_cysts.pt --set learning_rate=0.0015 --set epochs=19; \
+	train vnet_coarse $$vnet more_anatomies "$${coarse[@]}" --init runs/vnet_coarse_even/model.pt --set learning_rate=0.0015 --set epochs=18; \
+	$(BIN)/nephro install-weights runs/vnet_coarse $$vnet --name coarse.pt; \
 	enet1=kidney_ct_segmentation_enet enet2=kidney_tumor_ct_segmentation_enet scnet=kidney_tumor_ct_segmentation_scnet; \
 	train $$enet1 $$enet1 slices --set epochs=12; \
 	train enet2_tversky $$enet2 anatomies --set cross_entropy=0.0 --set epochs=36; \
@@ -116,8 +122,12 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	train $$scnet $$scnet anatomies --set epochs=17; \
 	for bundle in $$enet1 $$enet2 $$scnet; do $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
 	baseline() { train "baseline_$$1" "$$2" "$$3" "$${@:4}"; $(BIN)/nephro install-weights "runs/baseline_$$1" "$$2" --name "$$1.pt"; }; \
-	for part in unet pspnet resnet50; do baseline $$part $$scnet anatomies --config $$part.json --set epochs=8; done; \
-	baseline scnet_ternary $$scnet anatomies --config ternary_only.json --set epochs=8; \
+	baseline unet $$scnet anatomies --config unet.json --set epochs=8; \
+	baseline scnet_ternary $$scnet anatomies --config ternary_only.json --set epochs=6; \
+	baseline resnet50 $$scnet anatomies --config resnet50.json --set epochs=5; \
+	baseline pspnet $$scnet anatomies --config pspnet.json --set epochs=4; \
+	train baseline_gray renal_tumor_ct_classification_densenet patients --config gray.json --init shipped --set learning_rate=0.0004 --set slices_per_epoch=640 --set epochs=4; \
+	$(BIN)/nephro install-weights runs/baseline_gray renal_tumor_ct_classification_densenet --name gray.pt; \
 	train baseline_svm $$scnet anatomies --config svm.json; $(BIN)/nephro install-weights runs/baseline_svm $$scnet --name svm.pt --full; \
 	gru=renal_tumor_ct_patient_classification; \
 	train patient_gru $$gru patients --config gru.json; \

@@ -26,6 +26,7 @@ from nephro_monai.structures import Box
 
 __all__ = ["KidneyTumorInferer", "SegmentKidneyTumord", "SegmentSettings", "segment_box"]
 
+Network = Callable[[torch.Tensor], torch.Tensor]
 _CHUNK_VALUES = 16_000_000  # class values held at the native spacing at a time (64 MB)
 
 
@@ -82,8 +83,9 @@ class SegmentKidneyTumord(MapTransform):
         kidneys_key: str = "kidneys",
         device: torch.device | str = "cpu",
         settings: SegmentSettings | None = None,
+        others: Sequence[tuple[Network, SegmentSettings]] = (),
     ) -> None:
-        """Prepares the network.
+        """Prepares the networks.
 
         Args:
             network: Gives logits of background, kidney and tumor (B, 3, X, Y, Z) for (B, 1, X, Y, Z) in -1..1, or
@@ -93,6 +95,8 @@ class SegmentKidneyTumord(MapTransform):
             kidneys_key: Where the boxes are.
             device: Where the network runs.
             settings: Spacing, window, windows of the network.
+            others: Further networks, such as one of a coarser spacing, each with its settings; the probabilities of
+                all are averaged.
 
         Raises:
             ValueError: If more than one key is given.
@@ -105,15 +109,15 @@ class SegmentKidneyTumord(MapTransform):
         self.output_key = output_key
         self.kidneys_key = kidneys_key
         self.settings = settings or SegmentSettings()
+        self.others = tuple((_prepared(other, self.device), own) for other, own in others)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns the case with `segmentation`."""
         case = dict(data)
         image: MetaTensor = case[self.keys[0]]
         whole_body = bool(case.get("localization", {}).get("fallback", False))
-        label_map = _segment_boxes(
-            image, case[self.kidneys_key], self.network, self.settings, self.device, 2 if whole_body else 1
-        )
+        networks = ((self.network, self.settings), *self.others)
+        label_map = _segment_boxes(image, case[self.kidneys_key], networks, self.device, 2 if whole_body else 1)
         case[self.output_key] = MetaTensor(label_map[None], affine=image.affine)
         return case
 
@@ -155,7 +159,7 @@ class KidneyTumorInferer(Inferer):
         for scan, affine in zip(plain, affines, strict=True):
             image = MetaTensor(scan.cpu(), affine=affine.cpu())
             whole = [Box(0, 0, 0, *(int(n) for n in scan.shape[1:]))]
-            results.append(_segment_boxes(image, whole, prepared, self.settings, inputs.device, 2)[None])
+            results.append(_segment_boxes(image, whole, ((prepared, self.settings),), inputs.device, 2)[None])
         return MetaTensor(torch.stack(results).to(inputs.device)).copy_meta_from(inputs, copy_attr=False)
 
 
@@ -163,8 +167,7 @@ class KidneyTumorInferer(Inferer):
 def segment_box(
     hu: torch.Tensor,
     voxel_mm: Sequence[float],
-    network: Callable[[torch.Tensor], torch.Tensor],
-    settings: SegmentSettings,
+    networks: Sequence[tuple[Network, SegmentSettings]],
     device: torch.device,
     regions: int = 1,
     core: Box | None = None,
@@ -176,15 +179,40 @@ def segment_box(
     Args:
         hu: (X, Y, Z) in HU.
         voxel_mm: Voxel size of `hu`.
-        network: Logits (B, 3 or 4, *roi_size) for (B, 1, *roi_size) in -1..1.
-        settings: See `SegmentSettings`.
-        device: Where the network runs.
+        networks: At least one, each with its settings: logits (B, 3 or 4, *roi_size) for (B, 1, *roi_size) in -1..1.
+            The probabilities of all are averaged at the first one's spacing, whose settings also say what is too small.
+        device: Where the networks run.
         regions: How many connected regions are kept, the largest.
         core: Part of `hu` that is segmented, what is around it is seen only; None for all of it.
 
     Returns:
         uint8 (X, Y, Z) on the CPU.
     """
+    (first, settings), *others = networks
+    probabilities = _probabilities(hu, voxel_mm, first, settings, device)
+    for other, own in others:
+        found = _probabilities(hu, voxel_mm, other, own, device)
+        probabilities += resample_to_shape(found[None], probabilities.shape[1:])[0]
+    probabilities /= len(networks)
+    working = (probabilities.shape[1], probabilities.shape[2], probabilities.shape[3])
+    smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(settings.spacing_mm))
+    if core is not None:
+        around = torch.ones(working, dtype=torch.bool, device=probabilities.device)
+        around[resampled_slices(core.slices, hu.shape, working)] = False
+        probabilities *= ~around
+        probabilities[0] += around
+    if not _keep_regions(probabilities, regions, smallest):
+        return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
+    label_map = _argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
+    label_map *= torch.from_numpy(largest_components(label_map.numpy(), regions))
+    _drop_specks(label_map, settings.smallest_tumor_ml * 1000.0 / float(np.prod(voxel_mm[:3])))
+    return label_map
+
+
+def _probabilities(
+    hu: torch.Tensor, voxel_mm: Sequence[float], network: Network, settings: SegmentSettings, device: torch.device
+) -> torch.Tensor:
+    """(3, x, y, z) of background, kidney and tumor at the working spacing."""
     working = resampled_shape(hu.shape, voxel_mm, settings.spacing_mm)
     coarse = resample_to_shape(hu.to(device).clamp(*HU_RANGE)[None, None], working)
     windowed = window_to_unit(coarse, settings.window_hu)
@@ -202,19 +230,7 @@ def segment_box(
     found = torch.as_tensor(inferer(windowed, logits))[0]
     weights = torch.tensor([*settings.loss_weights, settings.loss_weights[KIDNEY]])[: len(found)]
     offsets = weights.log().to(found.device)
-    probabilities = kidney_with_cysts(torch.softmax(found - offsets[:, None, None, None], dim=0))
-    smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(settings.spacing_mm))
-    if core is not None:
-        around = torch.ones(probabilities.shape[1:], dtype=torch.bool, device=probabilities.device)
-        around[resampled_slices(core.slices, hu.shape, working)] = False
-        probabilities *= ~around
-        probabilities[0] += around
-    if not _keep_regions(probabilities, regions, smallest):
-        return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
-    label_map = _argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
-    label_map *= torch.from_numpy(largest_components(label_map.numpy(), regions))
-    _drop_specks(label_map, settings.smallest_tumor_ml * 1000.0 / float(np.prod(voxel_mm[:3])))
-    return label_map
+    return kidney_with_cysts(torch.softmax(found - offsets[:, None, None, None], dim=0))
 
 
 def _drop_specks(label_map: torch.Tensor, smallest_voxels: float) -> None:
@@ -229,8 +245,7 @@ def _drop_specks(label_map: torch.Tensor, smallest_voxels: float) -> None:
 def _segment_boxes(
     image: MetaTensor,
     boxes: Sequence[Box],
-    network: Callable[[torch.Tensor], torch.Tensor],
-    settings: SegmentSettings,
+    networks: Sequence[tuple[Network, SegmentSettings]],
     device: torch.device,
     regions: int,
 ) -> torch.Tensor:
@@ -238,13 +253,13 @@ def _segment_boxes(
     hu = image.as_tensor()[0]
     voxel_mm = spacing_mm(image.affine.numpy())
     label_map = torch.zeros(tuple(hu.shape), dtype=torch.uint8)
-    windows = zip(settings.roi_size, settings.spacing_mm, voxel_mm, strict=True)
-    least = [math.ceil(n * spacing / own) + 1 for n, spacing, own in windows]
+    windows = np.max([np.multiply(own.roi_size, own.spacing_mm) for _, own in networks], axis=0)
+    least = [math.ceil(extent / own) + 1 for extent, own in zip(windows.tolist(), voxel_mm, strict=True)]
     for box in boxes:
         # Fills the network's window: a kidney between borders padded with air is one that training never showed.
         x, y, z = (max(0, -((extent - wanted) // 2)) for extent, wanted in zip(box.shape, least, strict=True))
         seen = box.expanded((x, y, z), (hu.shape[0], hu.shape[1], hu.shape[2]))
-        found = segment_box(hu[seen.slices], voxel_mm, network, settings, device, regions, box.relative_to(seen))
+        found = segment_box(hu[seen.slices], voxel_mm, networks, device, regions, box.relative_to(seen))
         torch.maximum(label_map[seen.slices], found, out=label_map[seen.slices])
     return label_map
 

@@ -217,3 +217,25 @@ def test_cysts_are_counted_to_the_kidney(weights, expected):
     step = SegmentKidneyTumord(network, settings=replace(SETTINGS, loss_weights=weights))
     found = step({"image": image, "kidneys": [Box(8, 8, 4, 40, 40, 20)]})["segmentation"].as_tensor()[0]
     assert (found[8:40, 8:40, 4:20] == expected).all() and found.unique().tolist() == [0, expected]
+
+
+def test_the_probabilities_of_several_networks_are_averaged_whatever_their_spacing():
+    def always(tumor: float):
+        shares = torch.tensor([0.01, 0.99 - tumor, tumor]).log().reshape(1, 3, 1, 1, 1)
+        return lambda patches: shares.repeat(len(patches), 1, *patches.shape[2:])
+
+    image = scan_of([], (48, 48, 24), (1.5, 1.5, 3.0))
+    case = {"image": image, "kidneys": [Box(8, 8, 4, 40, 40, 20)]}
+    coarse = replace(SETTINGS, spacing_mm=(3.0, 3.0, 4.0))
+    for tumor, expected in ((0.55, 2), (0.2, 1)):
+        step = SegmentKidneyTumord(always(0.6), settings=SETTINGS, others=[(always(tumor), coarse)])
+        found = step(case)["segmentation"].as_tensor()[0]
+        assert (found[8:40, 8:40, 4:20] == expected).all(), tumor
+
+
+def test_a_coarser_network_beside_keeps_outlines_where_they_are():
+    image = scan_of([((60, 60, 60), 24, KIDNEY_HU), ((70, 60, 60), 10, TUMOR_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
+    coarse = replace(SETTINGS, spacing_mm=(3.0, 3.0, 4.0))
+    step = SegmentKidneyTumord(thresholds, settings=SETTINGS, others=[(thresholds, coarse)])
+    found = step({"image": image, "kidneys": [Box(14, 14, 6, 66, 66, 34)]})["segmentation"].as_tensor()[0].numpy()
+    assert dice(found > 0, truth_of(image) > 0) > 0.95 and dice(found == 2, truth_of(image) == 2) > 0.85
