@@ -22,7 +22,7 @@ BUNDLES = sorted(path.parents[1] for path in (ROOT / "bundles").glob("*/configs/
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 MAX_WEIGHT_FILE_BYTES = 25_000_000
-MAX_WEIGHTS_BYTES = 60_000_000
+MAX_WEIGHTS_BYTES = 200_000_000
 README_SECTIONS = (
     "Overview", "Data", "Training", "Input", "Output", "Performance", "Commands", "Deviations from the paper",
     "Limitations", "References", "License",

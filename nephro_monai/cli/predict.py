@@ -23,10 +23,7 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bundle: Annotated[str, typer.Option(help="Cascade bundle, by name or path.")] = "nephro_cascade",
     system: Annotated[
-        str | None,
-        typer.Option(
-            help="One of the papers' systems or baselines instead of the default; `nephro systems` lists them."
-        ),
+        str | None, typer.Option(help="A paper's system or baseline instead of the default; see `nephro systems`.")
     ] = None,
     folds: Annotated[
         Path | None, typer.Option(help="Output of `nephro cross-validate`: all its folds predict, and vote.")

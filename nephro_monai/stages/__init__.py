@@ -14,8 +14,9 @@ from nephro_monai.stages.colorize import (
 )
 from nephro_monai.stages.explain import ExplainSlicesd
 from nephro_monai.stages.localize import LocalizeKidneysd
-from nephro_monai.stages.segment import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings
+from nephro_monai.stages.segment import KidneyTumorInferer, SegmentKidneyTumord
 from nephro_monai.stages.segment_and_classify import SegmentAndClassifyd, SliceStackInferer, SliceStackSettings
+from nephro_monai.stages.segment_settings import SegmentSettings
 from nephro_monai.stages.two_stage import SegmentTwoStaged, TwoStageSettings
 from nephro_monai.stages.two_stage_inferers import KidneySlicesInferer, TwoStageInferer
 

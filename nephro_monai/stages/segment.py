@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,50 +15,19 @@ from monai.transforms import MapTransform
 from scipy import ndimage
 from torch import nn
 
-from nephro_monai.constants import HU_RANGE, KIDNEY, SEGMENTATION_WINDOW_HU, TUMOR
+from nephro_monai.constants import HU_RANGE, KIDNEY, TUMOR
 from nephro_monai.geometry import largest_components, spacing_mm, window_to_unit
 from nephro_monai.geometry.components import find_components
 from nephro_monai.geometry.resampling import resample_to_shape, resampled_shape, resampled_slices
 from nephro_monai.networks.autocast import autocast
 from nephro_monai.networks.cyst_class import kidney_with_cysts
+from nephro_monai.stages.segment_settings import SegmentSettings
 from nephro_monai.structures import Box
 
 __all__ = ["KidneyTumorInferer", "SegmentKidneyTumord", "SegmentSettings", "segment_box"]
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 _CHUNK_VALUES = 16_000_000  # class values held at the native spacing at a time (64 MB)
-
-
-@dataclass(frozen=True)
-class SegmentSettings:
-    """How a box is brought before the network and back.
-
-    Attributes:
-        spacing_mm: The network's working spacing along x, y, z.
-        window_hu: Scaled to -1..1, as in training.
-        roi_size: Windows of the network; the patch size of the training, since zero padding at the borders of the
-            deepest stages is part of what the network has learned.
-        overlap: Of neighboring windows, as a share.
-        batch_size: Windows per pass.
-        smallest_kidney_ml: A region below this is no kidney.
-        smallest_tumor_ml: A piece of tumor below this (0.5 ml is a sphere of 10 mm) becomes kidney; 0 keeps all.
-        loss_weights: Class weights of the training's loss. Their logarithms are taken off the logits, so that what made
-            tumors worth more in training does not make them larger here (logit adjustment, Menon 2021,
-            arXiv 2007.07314).
-        mirror: Average the logits with those of windows mirrored left to right (test-time flip), in twice the time.
-        bfloat16: None uses bfloat16 where the hardware has it; True or False decides by hand.
-    """
-
-    spacing_mm: tuple[float, float, float] = (2.0, 2.0, 3.0)
-    window_hu: tuple[float, float] = SEGMENTATION_WINDOW_HU
-    roi_size: tuple[int, int, int] = (48, 48, 32)
-    overlap: float = 0.5
-    batch_size: int = 2
-    smallest_kidney_ml: float = 2.0
-    smallest_tumor_ml: float = 0.5
-    loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    mirror: bool = False
-    bfloat16: bool | None = None
 
 
 class SegmentKidneyTumord(MapTransform):
