@@ -62,7 +62,7 @@ def test_segmentations_lie_on_the_scans_own_grid(results: Path, phantom_cohort: 
 def test_kidneys_are_found_where_they_are(results: Path, phantom_cohort: Path) -> None:
     """Small scans have voxels of 2.5 x 2.5 x 6 mm; the figures on full ones stand in the README.
 
-    In the first of these scans the liver is outlined too, which the networks do on one coarse scan in a few.
+    In the first of these scans the liver is outlined too.
     """
     dice = []
     for k in range(3):

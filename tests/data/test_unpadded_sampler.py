@@ -23,6 +23,7 @@ def deal(rank: int, size: int, store: Path, results: multiprocessing.Queue) -> N
     sampler = UnpaddedSampler(Dataset(list(range(size))))  # before there is a group, as a configuration makes it
     distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=3)
     results.put((rank, (list(sampler), len(sampler))))
+    distributed.barrier()  # one that leaves while the others still connect makes them fail
     distributed.destroy_process_group()
 
 
