@@ -13,7 +13,8 @@ def kidney_with_cysts(probabilities: torch.Tensor) -> torch.Tensor:
     """Probabilities of background, kidney and tumor, the kidney's with those of its cysts.
 
     A dark ball in a kidney is a cyst or a tumor. A network that is taught only "kidney" and "tumor" must call the one
-    like the parenchyma around it, and may call small tumors so too; one with a class for cysts can learn to find both and to tell them apart.
+    like the parenchyma around it, and may call small tumors so too; one with a class for cysts can learn to find both
+    and to tell them apart.
 
     Args:
         probabilities: (classes, ...) of background, kidney, tumor and cyst; fewer classes stay as they are.
