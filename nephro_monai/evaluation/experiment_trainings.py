@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from nephro_monai.data import list_training_cases
 from nephro_monai.engine.bundles import read_configs, read_metadata
 from nephro_monai.engine.environment import git_revision, hardware, resolve_device, versions
 from nephro_monai.engine.train import TrainOptions, train_bundle
@@ -95,6 +96,7 @@ def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
     Raises:
         BundleError: If an id or a name of pretrained weights is unknown.
         WeightsError: If pretrained weights need a file that is not given or not there.
+        TrainingDataError: If the folder of further cases has none.
     """
     trainings = [experiment.trainings[name] for row in experiment.rows for name in row.trainings]
     scored = [
@@ -108,6 +110,8 @@ def check_options(experiment: Experiment, options: ExperimentOptions) -> None:
     for key in options.overrides:
         if key not in taken:
             raise BundleError(f"No training of {experiment.name} has the id {key!r} to set.")
+    if options.real is not None:
+        list_training_cases(options.real)
     known: dict[str, list[str | None]] = {}
     for training in trainings:
         for name, weights in training.pretrained.items():

@@ -161,6 +161,20 @@ def test_some_rows(options, calls):
         run_experiment(_experiment(), options, ["Third"])
 
 
+def test_a_row_without_trainings_scores_what_ships(options, calls, monkeypatch):
+    monkeypatch.setattr(engine, "score_row", lambda scoring: [{"case": "c", "slices": [], "kidney_dice": 0.9}])
+    result = run_experiment(_experiment(rows=(Row("As shipped", (), {"kind": "k"}, {}),), baseline=False), options)
+    (row,) = result["rows"]
+    assert row["figures"]["kidney_dice"]["value"] == pytest.approx(0.9) and row["seconds"] == 0 and not calls
+
+
+def test_further_cases_are_looked_for_before_anything_is_trained(options, calls, tmp_path):
+    (tmp_path / "real" / "scan_1").mkdir(parents=True)
+    with pytest.raises(TrainingDataError, match="holds no training case"):
+        run_experiment(_experiment(), replace(options, real=tmp_path / "real"))
+    assert not calls
+
+
 def test_values_reach_the_configurations(options, calls):
     run_experiment(_experiment(), replace(options, overrides={"batch_size": 3}), ["Second"])
     (folder,) = options.out.glob("runs/three-seed0-fold1-*")

@@ -16,7 +16,7 @@ TABLES = [
     "colornephronet-2", "colornephronet-3", "colornephronet-4", "dahiya", "kamkova-1", "scnet-1", "zhou-2", "zhou-3",
     "zhou-freezing",
 ]  # fmt: skip
-STUDIES = ["synthetic-to-real"]
+STUDIES = ["fine-tuning", "synthetic-to-real"]
 """Of our own, without figures of a paper."""
 RUN_INFERENCE = {"tumor_slices", "cascade"}
 
