@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -66,6 +67,16 @@ class Box:
             max(0, self.xmin - mx), max(0, self.ymin - my), max(0, self.zmin - mz),
             min(shape[0], self.xmax + mx), min(shape[1], self.ymax + my), min(shape[2], self.zmax + mz),
         )  # fmt: skip
+
+    def at_least(self, extent: Sequence[int], shape: Sequence[int]) -> Box:
+        """This box grown evenly to an extent in voxels; at a border of a volume of `shape` to the other side."""
+        lower, upper = [], []
+        for low, own, wanted, whole in zip((self.xmin, self.ymin, self.zmin), self.shape, extent, shape, strict=True):
+            total = max(own, min(wanted, whole))
+            start = max(0, min(low - (total - own + 1) // 2, whole - total))
+            lower.append(start)
+            upper.append(start + total)
+        return Box(*lower, *upper)
 
 
 @dataclass(frozen=True)

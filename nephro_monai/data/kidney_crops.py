@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from nephro_monai.constants import HU_RANGE, LABEL_NAMES
+from nephro_monai.constants import LABEL_NAMES
 from nephro_monai.data.case_volumes import cut_every_case, read_volumes
 from nephro_monai.geometry import find_components, resample_to_shape, resampled_shape
 from nephro_monai.structures import Box
@@ -20,6 +20,7 @@ __all__ = [
     "CropSettings",
     "box_without_kidney",
     "cut_kidney_crops",
+    "fill_window",
     "kidney_crops_of_case",
     "pad_crop",
     "some_indices",
@@ -38,7 +39,9 @@ class CropSettings:
         spacing_mm: Working spacing along x, y, z of the R-A-S scan.
         margin_mm: Context kept around each kidney with its tumors. Wider than what the localizer leaves, so that
             random patches may be centered on the box's rim.
-        minimum_shape: Crops smaller than this at the working spacing are padded (air, background).
+        minimum_shape: At the working spacing. Smaller boxes are grown in the scan, since a network that meets a kidney
+            between borders of air learns the borders; where the scan ends, its last voxels are repeated, as
+            `SegmentKidneyTumord` does.
         smallest_kidney_ml: Smaller separate pieces of label get no crop of their own.
         negative_share: Crops without a kidney per kidney crop, cut from the body at random; they stand for the
             localizer's false boxes.
@@ -96,7 +99,14 @@ def kidney_crops_of_case(settings: CropSettings, case: dict[str, Any]) -> list[d
     for like in kidneys.boxes:
         empty = box_without_kidney(image, label, like, rng) if rng.random() < settings.negative_share else None
         boxes += [empty] if empty is not None else []
+    boxes = [fill_window(box, shape, spacing, settings) for box in boxes]
     return [_crop(image, label, box, spacing, settings) | {"case": case["case"]} for box in boxes]
+
+
+def fill_window(box: Box, shape: Sequence[int], spacing_mm: Sequence[float], settings: CropSettings) -> Box:
+    """A box grown to the crops' least extent, as far as the scan goes."""
+    extents = zip(settings.minimum_shape, settings.spacing_mm, spacing_mm, strict=True)
+    return box.at_least([math.ceil(n * working / native) for n, working, native in extents], shape)
 
 
 def box_without_kidney(image: torch.Tensor, label: torch.Tensor, like: Box, rng: np.random.Generator) -> Box | None:
@@ -117,7 +127,7 @@ def _crop(
     target = resampled_shape(box.shape, spacing_mm, settings.spacing_mm)
     hu = resample_to_shape(image[box.slices][None, None], target)[0]
     labels = _most_common_label(label[box.slices], target)
-    hu, labels = pad_crop(hu, settings.minimum_shape, HU_RANGE[0]), pad_crop(labels, settings.minimum_shape, 0)
+    hu, labels = pad_crop(hu, settings.minimum_shape), pad_crop(labels, settings.minimum_shape)
     return {
         "image": hu.round().to(torch.int16),
         "label": labels,
@@ -137,11 +147,13 @@ def _most_common_label(label: torch.Tensor, target: Sequence[int]) -> torch.Tens
     return labels
 
 
-def pad_crop(volume: torch.Tensor, minimum_shape: Sequence[int], value: float) -> torch.Tensor:
-    """A (1, X, Y, Z) crop of at least a shape, padded evenly on both sides with a value."""
-    missing = [max(0, wanted - n) for wanted, n in zip(minimum_shape, volume.shape[1:], strict=True)]
-    sides = [side for total in reversed(missing) for side in (total // 2, total - total // 2)]
-    return functional.pad(volume, sides, value=value) if any(missing) else volume
+def pad_crop(volume: torch.Tensor, minimum_shape: Sequence[int]) -> torch.Tensor:
+    """A (1, X, Y, Z) crop of at least a shape, its outermost voxels repeated evenly on both sides."""
+    for axis, (n, wanted) in enumerate(zip(volume.shape[1:], minimum_shape, strict=True), start=1):
+        if n < wanted:
+            places = torch.arange(wanted) - (wanted - n) // 2
+            volume = volume.index_select(axis, places.clamp(0, n - 1))
+    return volume
 
 
 def some_indices(labels: torch.Tensor, value: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 
 from nephro_monai.constants import LABEL_NAMES
 from nephro_monai.data.case_volumes import cut_every_case
-from nephro_monai.data.kidney_crops import CropSettings, box_without_kidney, pad_crop, some_indices
+from nephro_monai.data.kidney_crops import CropSettings, box_without_kidney, fill_window, pad_crop, some_indices
 from nephro_monai.data.kits19 import list_training_cases
 from nephro_monai.errors import OutputError, TrainingDataError
 from nephro_monai.geometry import find_components, resampled_shape
@@ -93,9 +93,9 @@ def _crops_of_case(settings: CropSettings, case: dict[str, Any]) -> list[dict[st
         empty = box_without_kidney(body, label, like, rng) if rng.random() < settings.negative_share else None
         boxes += [empty] if empty is not None else []
     crops = []
-    for box in boxes:
+    for box in (fill_window(box, shape, spacing, settings) for box in boxes):
         nx, ny, nz = resampled_shape(box.shape, spacing, settings.spacing_mm)
-        crop = pad_crop(_most_common(tissues[box.slices], (nx, ny, nz))[None], settings.minimum_shape, 0)
+        crop = pad_crop(_most_common(tissues[box.slices], (nx, ny, nz))[None], settings.minimum_shape)
         crops.append(_item(crop, table, case["case"], str(case.get("patient") or case["case"])))
     return crops
 

@@ -225,8 +225,7 @@ def _segment_boxes(
     least = [math.ceil(extent / own) + 1 for extent, own in zip(windows.tolist(), voxel_mm, strict=True)]
     for box in boxes:
         # Fills the network's window: a kidney between borders padded with air is one that training never showed.
-        x, y, z = (max(0, -((extent - wanted) // 2)) for extent, wanted in zip(box.shape, least, strict=True))
-        seen = box.expanded((x, y, z), (hu.shape[0], hu.shape[1], hu.shape[2]))
+        seen = box.at_least(least, hu.shape)
         found = segment_box(hu[seen.slices], voxel_mm, networks, device, regions, box.relative_to(seen))
         torch.maximum(label_map[seen.slices], found, out=label_map[seen.slices])
     return label_map
