@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from nephro_monai.io import LoadScand
 from nephro_monai.networks.vnet import VNet
+from nephro_monai.transforms import CheckTrainingRanged
+from nephro_monai.transforms.check_training_range import ScanStatistics
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
@@ -22,3 +27,28 @@ def test_a_network_with_a_cyst_class_says_of_the_others_what_it_said_before():
         before, after = old(image), new(image)
     torch.testing.assert_close(after[:, :3], before, atol=0.25, rtol=0)
     assert (after.argmax(1) < 3).all(), "the new class starts behind the kidney"
+
+
+def test_the_training_range_is_what_most_scans_hold_rounded_outward():
+    bounds_of = runpy.run_path(str(SCRIPTS / "measure_training_range.py"))["bounds_of"]
+    found = [ScanStatistics(0.1 * (k % 48) + 0.3, 0.61 + 0.001 * k, 351, 233, -1000, 41 + k % 90) for k in range(300)]
+    found[7] = replace(found[7], slice_thickness_mm=20, darkest_hu=-3000, soft_tissue_hu=float("nan"))
+    found[8] = replace(found[8], slice_thickness_mm=0.01, length_mm=2)
+    bounds = bounds_of(found)
+    assert bounds["slice_thickness_mm"] == [0.3, 5.0] and bounds["pixel_mm"] == [0.6, 0.95]
+    assert (bounds["field_of_view_mm"], bounds["length_mm"]) == ([350, 355], [230, 240])
+    assert (bounds["darkest_hu"], bounds["soft_tissue_hu"]) == ([-1000, -1000], [40, 130])
+    few = bounds_of(found[:20])
+    assert few["slice_thickness_mm"] == [0.0, 20.0], "no outermost hundredth among so few"
+
+
+def test_the_training_range_of_a_folder_fits_the_cascades_configuration(phantom_cohort, tmp_path, capsys):
+    main = runpy.run_path(str(SCRIPTS / "measure_training_range.py"))["main"]
+    assert main([str(phantom_cohort)]) == 0
+    out = capsys.readouterr().out
+    bounds = json.loads("{" + out[out.index('"training_range"') :] + "}")["training_range"]
+    warn = CheckTrainingRanged(bounds)
+    for path in sorted(phantom_cohort.glob("case_*/imaging.nii.gz")):
+        assert warn(LoadScand()({"image": path}))["warnings"] == ()
+    assert main([]) == main([str(tmp_path)]) == 2
+    assert "KiTS19" in capsys.readouterr().err

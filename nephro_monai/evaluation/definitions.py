@@ -38,6 +38,11 @@ DEFINITIONS = {
     "The probability is the calibrated one where a verdict was calibrated, else the mean over the slices. Accuracy of "
     "the calls leaves out the patients without a call; malignant called benign is the error that a stated sensitivity "
     "keeps small.",
+    "look_reader": "Of synthetic CT only, where the records of all tumors hold the looks that were drawn: the AUC "
+    "of a reader who knows the look, its kidney's HU, the phase and the diameter, and answers with the posterior "
+    "probability under the generator's own shares and ranges, over the patients of the AUC above; share of it "
+    "reached: (AUC - 0.5) / (AUC of that reader - 0.5). It bounds what any reader of these scans can reach, and "
+    "says nothing about patients.",
     "slices": "The same for slices: those that were classified and show tumor in the truth, with the malignancy of "
     "their patient as truth.",
     "no_tumor": "Over the cases without a tumor: how many got a false tumor, its mean volume, and how many got a "

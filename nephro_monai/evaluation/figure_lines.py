@@ -75,7 +75,18 @@ def _patients(scores: dict[str, Any]) -> list[FigureLine]:
     lines.append(FigureLine("Malignant called benign", number(scores["called_benign"]), over, benign_calls))
     auc = _interval(bounds.get("auc"))
     lines.append(FigureLine("AUC, probability", number(scores["auc"]), f"n = {scores['n_auc']}", auc))
+    lines += _look_reader(scores["look_reader"])
     return lines + _scores("", scores, f"n = {scores['n']}", known=("balanced_accuracy", "auc"))
+
+
+def _look_reader(reader: dict[str, Any] | None) -> list[FigureLine]:
+    if reader is None:
+        return []
+    over = f"synthetic only, n = {reader['n']}"
+    return [
+        FigureLine("AUC, told the look", number(reader["auc"]), over, _interval(reader["interval"])),
+        FigureLine("Share of it reached", number(reader["share_reached"]), over, _interval(reader["share_interval"])),
+    ]
 
 
 def _scores(prefix: str, scores: dict[str, Any], over: str, known: tuple[str, ...] = ()) -> list[FigureLine]:

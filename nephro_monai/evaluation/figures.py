@@ -70,6 +70,9 @@ def _malignancy(summary: dict[str, Any]) -> tuple[Callable[..., None] | None, ..
         f"{name}: AUC {number(level['auc'], 2)}{_bounds(level['intervals'].get('auc'))}": level["roc"]
         for name, level in levels.items() if level["roc"] is not None
     }  # fmt: skip
+    if levels.get("patients") and (reader := levels["patients"]["look_reader"]) is not None:
+        title = f"reader who knows the look (synthetic only): AUC {number(reader['auc'], 2)}"
+        curves[title + _bounds(reader["interval"])] = reader["roc"]
     confusion = {f"{name.capitalize()} (n = {level['n']})": level["confusion"] for name, level in levels.items()}
     reliable = {
         f"{name.capitalize()} (n = {level['n_calibration']}, ECE {number(level['ece'], 2)})": level["reliability"]

@@ -14,7 +14,7 @@ from nephro_monai.evaluation.case_metrics import CaseMetrics
 from nephro_monai.metrics.calibration import expected_calibration_error, reliability
 from nephro_monai.metrics.classification import confusion_counts, confusion_scores, score_verdicts
 
-__all__ = ["CaseCalls", "patient_calls", "score_calls", "slice_calls"]
+__all__ = ["CaseCalls", "auc_samples", "patient_calls", "score_calls", "slice_calls"]
 
 _BINS = 10
 _MOST_THRESHOLDS = 400
@@ -98,7 +98,7 @@ def _intervals(cases: Sequence[CaseCalls]) -> dict[str, list[float] | None]:
     weights = resampling_weights(len(cases))
     counts = np.stack([confusion_counts([c.malignant] * len(c.verdicts), c.verdicts) for c in cases])
     samples = confusion_scores(np.tensordot(weights, counts, axes=1))
-    samples["auc"] = _auc_samples(cases, weights)
+    samples["auc"] = auc_samples(cases, weights)
     samples["ece"] = _ece_samples(cases, weights)
     return {name: interval(values) for name, values in samples.items()}
 
@@ -107,8 +107,15 @@ def _known(case: CaseCalls) -> np.ndarray:
     return np.array([p for p in case.probabilities if p is not None], float)
 
 
-def _auc_samples(cases: Sequence[CaseCalls], weights: np.ndarray) -> np.ndarray:
-    """Mann-Whitney: how often a malignant probability exceeds a benign one, counted once per pair of cases."""
+def auc_samples(cases: Sequence[CaseCalls], weights: np.ndarray) -> np.ndarray:
+    """AUC of bootstrap samples of cases, (resamples,), NaN where one class is absent.
+
+    Mann-Whitney: how often a malignant probability exceeds a benign one, counted once per pair of cases.
+
+    Args:
+        cases: What was said.
+        weights: From `resampling_weights`, (resamples, cases).
+    """
     malignant = np.array([case.malignant for case in cases])
     values = [_known(case) for case in cases]
     sizes = np.array([len(v) for v in values])

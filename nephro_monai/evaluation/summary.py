@@ -11,6 +11,7 @@ from nephro_monai.evaluation.case_metrics import CaseMetrics
 from nephro_monai.evaluation.cohort import Cohort
 from nephro_monai.evaluation.definitions import DEFINITIONS
 from nephro_monai.evaluation.lesions import DIAMETER_GROUPS_MM, group_name, score_lesions
+from nephro_monai.evaluation.look_reader import score_look_reader
 from nephro_monai.evaluation.malignancy import patient_calls, score_calls, slice_calls
 from nephro_monai.evaluation.regions import KITS23_REGIONS
 
@@ -62,7 +63,7 @@ def summarize(rows: Sequence[CaseMetrics], cohort: Cohort) -> dict[str, Any]:
         "both_kidneys_found": share_with_interval([r.kidneys_found == r.kidneys for r in scored if r.kidneys]),
         "tumor_found": share_with_interval([bool(r.tumor_found) for r in with_tumor]),
         "lesions": score_lesions([row.lesions for row in scored]),
-        "malignancy": _malignancy(with_tumor),
+        "malignancy": _malignancy(with_tumor, cohort),
         "slices": _slices(with_tumor),
         "no_tumor": _no_tumor([row for row in scored if not row.has_tumor]),
         "by_diameter": _by_diameter(with_tumor),
@@ -75,14 +76,19 @@ def summarize(rows: Sequence[CaseMetrics], cohort: Cohort) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _malignancy(rows: Sequence[CaseMetrics]) -> dict[str, Any] | None:
+def _malignancy(rows: Sequence[CaseMetrics], cohort: Cohort) -> dict[str, Any] | None:
     """None if no case has a verdict: label maps alone were given."""
     known = [row for row in rows if row.malignant is not None]
     if not any(row.verdict for row in rows):
         return None
     missed = sum(row.verdict == "missed" for row in known)
     undetermined = sum(row.verdict == "undetermined" for row in known)
-    return {**score_calls(patient_calls(known)), "n_missed": missed, "n_undetermined": undetermined}
+    return {
+        **score_calls(patient_calls(known)),
+        "n_missed": missed,
+        "n_undetermined": undetermined,
+        "look_reader": score_look_reader(known, cohort),
+    }
 
 
 def _slices(rows: Sequence[CaseMetrics]) -> dict[str, Any] | None:

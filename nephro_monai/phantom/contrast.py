@@ -5,12 +5,14 @@ The ranges were measured to make networks generalize to real CT; absolute HU wit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from nephro_monai.phantom.parameters import PARAMETERS, Parameters, Range
 from nephro_monai.phantom.tissues import PHASES, Phase, Tissue
 
-__all__ = ["draw_phase", "draw_tissue_hu"]
+__all__ = ["draw_phase", "draw_tissue_hu", "parenchyma_hu"]
 
 
 def draw_phase(rng: np.random.Generator, parameters: Parameters = PARAMETERS) -> Phase:
@@ -54,6 +56,11 @@ def draw_tissue_hu(rng: np.random.Generator, phase: Phase, parameters: Parameter
     else:
         hu[Tissue.KIDNEY_MEDULLA] = cortex * rng.uniform(*shares["later"])
     return hu
+
+
+def parenchyma_hu(hu: Mapping[Tissue, float]) -> float:
+    """Mean HU of a kidney's parenchyma, which tumors are drawn relative to, from those of its cortex and medulla."""
+    return 0.6 * hu[Tissue.KIDNEY_CORTEX] + 0.4 * hu[Tissue.KIDNEY_MEDULLA]
 
 
 def _toward(hu: dict[Tissue, float], tissue: Tissue, bounds: Range, level: float, rng: np.random.Generator) -> None:

@@ -17,7 +17,7 @@ from nephro_monai.phantom.acquisition import acquire, render_hu
 from nephro_monai.phantom.body import paint_body
 from nephro_monai.phantom.canvas import Bounds, Canvas
 from nephro_monai.phantom.config import PhantomConfig
-from nephro_monai.phantom.contrast import draw_tissue_hu
+from nephro_monai.phantom.contrast import draw_tissue_hu, parenchyma_hu
 from nephro_monai.phantom.kidneys import (
     KidneyFields,
     add_cysts,
@@ -121,7 +121,8 @@ def generate_case(
         phases = (plan.phase, config.second_phase)
         enhanced = paint_second_phase(canvas, painted, hu, phases, other, parameters)
         second = acquire(enhanced, scene.grid, other, plan.metal, parameters)
-    found = Findings(scene.grid, label, tuple(tumor.look for tumor in painted.tumors), cysts, scene.special)
+    looks, diameters = (tuple(getattr(t, name) for t in painted.tumors) for name in ("look", "diameter_mm"))
+    found = Findings(scene.grid, label, looks, diameters, parenchyma_hu(hu), cysts, scene.special)
     record = case_record(case_id, words, config, plan, found)
     ideal_hu = ideal if keep_ideal else None
     return PhantomCase(image, label, canvas.tissue, kits_affine(scene.grid), record, ideal_hu, second)
@@ -158,7 +159,7 @@ def _paint_tumors(
     tumors: list[PaintedTumor] = []
     overlays = []
     if fields is not None and plan.subtype is not None:
-        parenchyma = 0.6 * hu[Tissue.KIDNEY_CORTEX] + 0.4 * hu[Tissue.KIDNEY_MEDULLA]
+        parenchyma = parenchyma_hu(hu)
         components, _ = ndimage.label(fields.tumor < 0)
         voxel = float(np.prod(canvas.grid.spacing))
         for index, box in enumerate(ndimage.find_objects(components), start=1):

@@ -16,7 +16,7 @@ from nephro_monai.phantom.config import PhantomConfig, Special
 from nephro_monai.phantom.plan import Plan
 from nephro_monai.phantom.tumors import TumorLook
 
-__all__ = ["Findings", "case_record", "kits_affine"]
+__all__ = ["Findings", "case_record", "kits_affine", "latent_values"]
 
 _UNKNOWN = (
     "age_at_nephrectomy", "gender", "body_mass_index", "comorbidities", "smoking_history", "age_when_quit_smoking",
@@ -38,6 +38,8 @@ class Findings:
         grid: The scan's grid.
         label: KiTS19 label map.
         looks: Appearance of every tumor.
+        diameters_mm: Size of every tumor, as its look was drawn for.
+        kidney_hu: Mean HU of the parenchyma, before texture, blur and noise.
         cysts: Simple cysts painted.
         special: The unusual finding built in.
     """
@@ -45,6 +47,8 @@ class Findings:
     grid: Grid
     label: NDArray[np.uint8]
     looks: tuple[TumorLook, ...]
+    diameters_mm: tuple[float, ...]
+    kidney_hu: float
     cysts: int
     special: Special
 
@@ -69,6 +73,13 @@ def _largest_diameter_cm(label: NDArray[np.uint8], grid: Grid) -> float | None:
     directions = np.stack([np.cos(polar), np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around)])
     extent = points @ directions
     return round(float((extent.max(0) - extent.min(0)).max()) / 10, 2)
+
+
+def latent_values(look: TumorLook, diameter_mm: float) -> dict[str, Any]:
+    """A look's numbers and the diameter it was drawn for, ready for JSON; the subtype stands in the record itself."""
+    values = {name: value for name, value in vars(look).items() if name != "subtype"}
+    values["diameter_mm"] = diameter_mm
+    return {name: value if isinstance(value, bool) else round(float(value), 4) for name, value in values.items()}
 
 
 def case_record(
@@ -96,6 +107,8 @@ def case_record(
         "special": findings.special,
         "features": sorted({name for look in looks for name in look.features}),
         "tumors": len(looks),
+        "kidney_hu": round(float(findings.kidney_hu), 4),
+        "looks": [latent_values(*pair) for pair in zip(looks, findings.diameters_mm, strict=True)],
         "cysts": findings.cysts,
         "source_label_case": config.label_map.parent.name if config.label_map is not None else None,
     }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nephro_monai.phantom.acquisition import render_hu
 from nephro_monai.phantom.canvas import Bounds, Canvas
-from nephro_monai.phantom.contrast import draw_tissue_hu
+from nephro_monai.phantom.contrast import draw_tissue_hu, parenchyma_hu
 from nephro_monai.phantom.parameters import PARAMETERS, Parameters
 from nephro_monai.phantom.tissues import PHASES, Phase, Tissue
 from nephro_monai.phantom.tumors import TumorLook, draw_look, paint_tumor
@@ -82,12 +82,11 @@ def paint_second_phase(
         tissue: hu[tissue] if ranges[first] == ranges[second] else drawn[tissue]
         for tissue, ranges in parameters.tissue_hu.items()
     }
-    parenchyma = 0.6 * enhanced[Tissue.KIDNEY_CORTEX] + 0.4 * enhanced[Tissue.KIDNEY_MEDULLA]
     twin = copy.copy(canvas)
     twin.tissue = canvas.tissue.copy()
     overlays = []
     for tumor in painted.tumors:
-        other = draw_look(rng, tumor.look.subtype, parenchyma, phases[1], tumor.diameter_mm, parameters)
+        other = draw_look(rng, tumor.look.subtype, parenchyma_hu(enhanced), phases[1], tumor.diameter_mm, parameters)
         twin.rng = copy.deepcopy(tumor.rng)
         overlays.append(paint_tumor(twin, tumor.bounds, tumor.depth, tumor.mask, _enhanced(tumor.look, other)))
     twin.rng = copy.deepcopy(painted.rng)

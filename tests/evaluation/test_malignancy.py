@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from nephro_monai.evaluation.bootstrap import resampling_weights
-from nephro_monai.evaluation.malignancy import CaseCalls, _auc_samples, _ece_samples, score_calls
+from nephro_monai.evaluation.malignancy import CaseCalls, _ece_samples, auc_samples, score_calls
 from nephro_monai.metrics.calibration import reliability
 
 
@@ -43,7 +43,7 @@ def test_point_estimates_and_intervals():
 def test_samples_equal_scores_of_the_drawn_slices():
     cases = _cases(1, 12)
     weights = resampling_weights(len(cases), 20)
-    aucs, errors = _auc_samples(cases, weights), _ece_samples(cases, weights)
+    aucs, errors = auc_samples(cases, weights), _ece_samples(cases, weights)
     for row, auc, error in zip(weights, aucs, errors, strict=True):
         drawn = [case for case, times in zip(cases, row, strict=True) for _ in range(times)]
         truth = [case.malignant for case in drawn for _ in case.verdicts]

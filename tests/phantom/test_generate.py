@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 
 import nibabel as nib
 import numpy as np
@@ -108,8 +109,26 @@ def test_tumor_features_are_painted():
         assert fat.ideal_hu[fat.tissues == Tissue.TUMOR_FAT].mean() < 0
 
 
+def test_records_hold_the_looks_that_were_drawn():
+    case = _case(3, subtype="angiomyolipoma", phase="nephrographic")
+    phantom = case.record["phantom"]
+    assert len(phantom["looks"]) == phantom["tumors"] and json.loads(json.dumps(phantom)) == phantom
+    low, high = PARAMETERS.tissue_hu[Tissue.KIDNEY_CORTEX][PHASES.index("nephrographic")]
+    assert 0.9 * low <= phantom["kidney_hu"] <= 1.05 * high, "mostly cortex"
+    sizes = [look["diameter_mm"] for look in phantom["looks"]]
+    volume = (case.label == 2).sum() * float(np.prod([*case.record["voxel_spacing"].values()]))
+    assert sum(np.pi / 6 * size**3 for size in sizes) == pytest.approx(volume, rel=0.25)
+    ranges = PARAMETERS.looks["angiomyolipoma"]
+    for look in phantom["looks"]:
+        assert ranges.coarse_hu[0] <= look["coarse_hu"] <= ranges.coarse_hu[1]
+        assert ranges.fine_hu[0] <= look["fine_hu"] <= ranges.fine_hu[1]
+        solid = case.ideal_hu[case.tissues == Tissue.TUMOR_SOLID]
+        assert np.median(solid) == pytest.approx(look["solid_hu"], abs=15)
+
+
 def test_no_tumor_means_no_tumor():
     case = _case(kind="none")
+    assert case.record["phantom"]["looks"] == []
     assert not (case.label == 2).any() and (case.label == 1).any()
     assert case.record["malignant"] is None and case.record["tumor_histologic_subtype"] is None
     assert case.record["radiographic_size"] is None
