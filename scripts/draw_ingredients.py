@@ -51,7 +51,7 @@ def draw(data: str, out: str) -> None:
             axis.imshow(image.T, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
             for value, color in _COLORS.items():
                 if (label == value).any():
-                    axis.contour(label.T == value, [0.5], colors=color, linewidths=1)
+                    axis.contour(value == label.T, [0.5], colors=color, linewidths=1)
             axis.axis("off")
         line[0].set_title(name, loc="left", fontsize=9)
     figure.tight_layout()

@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-__all__ = ["CheckTrainingRanged", "ScanStatistics", "measure_bright_tissue", "measure_scan"]
+from nephro_monai.constants import KIDNEY
+
+__all__ = ["CheckTrainingRanged", "ScanStatistics", "measure_kidney_hu", "measure_scan"]
 
 _LOOKED_AT = 1_000_000
 _SOFT_TISSUE_HU = (-60.0, 250.0)
 _BIN_HU = 10.0
 _BODY_ABOVE_HU = -300.0
-_BRIGHT_TISSUE_HU = (-20.0, 200.0)
-_BRIGHTEST = 90.0
-_AVERAGED_MM = 4.0
+_FEWEST_KIDNEY_VOXELS = 200
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ _SENTENCES = {
     "soft_tissue_hu": (f"Soft tissue lies at {{value:.0f}} HU; {_TRAINED_ON} HU: the values may be shifted or scaled."),
 }
 _NO_CONTRAST = (
-    "The scan seems to be without contrast agent (nine tenths of the soft tissue lie below {value:.0f} HU); without it "
-    "tumors are hard to see, for the networks too."
+    "The scan seems to be without contrast agent (what was outlined as kidney has {value:.0f} HU); without it tumors "
+    "are hard to see, for the networks too."
 )
 _NO_SOFT_TISSUE = (
     "Hardly any voxel has the HU of soft tissue: the values may not be HU, or this is no CT of the abdomen."
@@ -102,29 +101,22 @@ def _soft_tissue_hu(values: np.ndarray) -> float:
     return float(0.5 * (edges[best] + edges[best + 1]))
 
 
-def measure_bright_tissue(image: torch.Tensor, affine: np.ndarray) -> float:
-    """90th percentile of the HU between -20 and 200, averaged over 4 mm; not a number where no voxel lies there.
-
-    Contrast agent raises it: vessels, kidneys, spleen and liver are then brighter than all soft tissue without it.
-    Averaging takes away the noise, which would widen the tail.
+def measure_kidney_hu(image: torch.Tensor, segmentation: torch.Tensor) -> float:
+    """Median HU of what was outlined as kidney, without its tumors; not a number where that is next to nothing.
 
     Args:
         image: (1, X, Y, Z) HU.
-        affine: 4x4 voxel-to-mm matrix.
+        segmentation: (1, X, Y, Z) label map.
     """
-    spacing_mm = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
-    kernel = [min(max(1, round(_AVERAGED_MM / mm)), size) for mm, size in zip(spacing_mm, image.shape[1:], strict=True)]
-    averaged = F.avg_pool3d(torch.as_tensor(np.asarray(image), dtype=torch.float32)[None], kernel).numpy()
-    low, high = _BRIGHT_TISSUE_HU
-    inside = averaged[(averaged > low) & (averaged < high)]
-    return float(np.percentile(inside, _BRIGHTEST)) if len(inside) else float("nan")
+    kidney = torch.as_tensor(image)[torch.as_tensor(segmentation) == KIDNEY]
+    return float(kidney.float().median()) if len(kidney) >= _FEWEST_KIDNEY_VOXELS else float("nan")
 
 
 class CheckTrainingRanged(MapTransform):
     """Says in plain words where a scan lies outside of what the networks were trained on, or is without contrast.
 
-    Reads `image` (its HU and affine) and `warnings` where there are some; adds sentences to `warnings`, a tuple that is
-    empty where all is well. Changes nothing that a network sees.
+    Reads `image` (its HU and affine), `segmentation` if contrast is looked for, and `warnings` where there are some;
+    adds sentences to `warnings`, a tuple that is empty where all is well. Changes nothing that a network sees.
     """
 
     def __init__(
@@ -132,14 +124,16 @@ class CheckTrainingRanged(MapTransform):
         bounds: Mapping[str, tuple[float, float]],
         keys: KeysCollection = "image",
         contrast_above_hu: float | None = None,
+        segmentation_key: str = "segmentation",
     ) -> None:
         """Sets the bounds.
 
         Args:
             bounds: (low, high) by the names of `ScanStatistics`; what is left out is not looked at.
             keys: Where the scan is (one key).
-            contrast_above_hu: A scan whose `measure_bright_tissue` is not above it seems to be without contrast; None
-                does not look. That is no bound: a part of the training scans had none.
+            contrast_above_hu: A scan whose `measure_kidney_hu` is not above it seems to be without contrast; None does
+                not look. That is no bound: a part of the training scans had none.
+            segmentation_key: Where the label map is.
 
         Raises:
             ValueError: If a name is unknown, bounds are no two ascending numbers, or more than one key is given.
@@ -154,19 +148,20 @@ class CheckTrainingRanged(MapTransform):
                 raise ValueError(f"The bounds of {name} must be two ascending numbers, got {limits}.")
         self.bounds = {name: (float(limits[0]), float(limits[1])) for name, limits in bounds.items()}
         self.contrast_above_hu = contrast_above_hu
+        self.segmentation_key = segmentation_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """The case with its warnings."""
         case = dict(data)
         image = case[self.keys[0]]
         found = vars(measure_scan(image, np.asarray(image.affine)))
-        case["warnings"] = (*case.get("warnings", ()), *self._sentences(found), *self._contrast(image))
+        case["warnings"] = (*case.get("warnings", ()), *self._sentences(found), *self._contrast(case))
         return case
 
-    def _contrast(self, image: Any) -> list[str]:
+    def _contrast(self, case: Mapping[Hashable, Any]) -> list[str]:
         if self.contrast_above_hu is None:
             return []
-        value = measure_bright_tissue(image, np.asarray(image.affine))
+        value = measure_kidney_hu(case[self.keys[0]], case[self.segmentation_key])
         return [_NO_CONTRAST.format(value=value)] if value <= self.contrast_above_hu else []
 
     def _sentences(self, found: Mapping[str, float]) -> list[str]:

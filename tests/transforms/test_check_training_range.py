@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 
 from nephro_monai.engine.bundles import find_bundle
 from nephro_monai.transforms import CheckTrainingRanged
-from nephro_monai.transforms.check_training_range import measure_bright_tissue, measure_scan
+from nephro_monai.transforms.check_training_range import measure_kidney_hu, measure_scan
 
 
 def _bounds() -> dict[str, Any]:
@@ -81,31 +81,30 @@ def test_earlier_warnings_and_other_keys_stay() -> None:
     assert case["image"] is image and case["case"] == "a"
 
 
-def _abdomen(vessels_hu: float, noise_hu: float = 30.0) -> MetaTensor:
-    """Fat, soft tissue at 45 HU, a twentieth of it bone, and a fifth of it vessels and organs; 1 x 1 x 2 mm."""
+def _outlined(kidney_hu: float, tumor_hu: float = 30.0) -> dict[str, Any]:
+    """A noisy kidney with a tumor in fat, and its label map."""
     rng = np.random.default_rng(0)
-    image = np.full((80, 80, 20), -100, np.float32)
-    image[20:60, 20:60], image[20:28, 20:60], image[58:60, 20:60] = 45, vessels_hu, 400
-    image += rng.normal(0, noise_hu, image.shape).astype(np.float32)
-    return MetaTensor(torch.from_numpy(image)[None], affine=torch.diag(torch.tensor([1.0, 1.0, 2.0, 1.0])))
+    label = torch.zeros(1, 40, 40, 20, dtype=torch.uint8)
+    label[:, 10:30, 10:30, 5:15], label[:, 10:20, 10:30, 5:15] = 1, 2
+    image = torch.tensor([-100.0, kidney_hu, tumor_hu])[label.int()]
+    image += torch.from_numpy(rng.normal(0, 30, image.shape).astype(np.float32))
+    return {"image": MetaTensor(image, affine=torch.eye(4)), "segmentation": label}
 
 
-def test_the_brightest_tenth_is_found_through_noise() -> None:
-    found = {hu: measure_bright_tissue(_abdomen(hu), np.eye(4) * [1, 1, 2, 1]) for hu in (45, 130)}
-    assert found[45] == pytest.approx(45, abs=15) and found[130] == pytest.approx(130, abs=15)
+@pytest.mark.parametrize(("kidney_hu", "said"), [(35.0, True), (130.0, False)])
+def test_a_scan_without_contrast_says_that_tumors_are_hard_to_see(kidney_hu: float, said: bool) -> None:
+    case = _outlined(kidney_hu)
+    assert measure_kidney_hu(case["image"], case["segmentation"]) == pytest.approx(kidney_hu, abs=3)
+    found = CheckTrainingRanged({}, contrast_above_hu=52)(case)["warnings"]
+    assert any("without contrast agent" in s and "hard to see" in s for s in found) is said
+    assert CheckTrainingRanged({})({"image": case["image"]})["warnings"] == ()
 
 
-@pytest.mark.parametrize(("vessels_hu", "said"), [(45.0, True), (130.0, False)])
-def test_a_scan_without_contrast_says_that_tumors_are_hard_to_see(vessels_hu: float, said: bool) -> None:
-    case = CheckTrainingRanged({}, contrast_above_hu=80)({"image": _abdomen(vessels_hu)})
-    assert any("without contrast agent" in s and "hard to see" in s for s in case["warnings"]) is said
-    assert CheckTrainingRanged({})({"image": _abdomen(vessels_hu)})["warnings"] == ()
-
-
-def test_a_scan_without_any_soft_tissue_is_not_said_to_lack_contrast() -> None:
-    image = MetaTensor(torch.full((1, 3, 3, 3), -1000.0), affine=torch.eye(4))
-    assert np.isnan(measure_bright_tissue(image, np.eye(4)))
-    assert CheckTrainingRanged({}, contrast_above_hu=80)({"image": image})["warnings"] == ()
+def test_where_no_kidney_was_outlined_nothing_is_said_of_contrast() -> None:
+    case = _outlined(35.0)
+    case["segmentation"] = torch.zeros_like(case["segmentation"])
+    assert np.isnan(measure_kidney_hu(case["image"], case["segmentation"]))
+    assert CheckTrainingRanged({}, contrast_above_hu=52)(case)["warnings"] == ()
 
 
 @pytest.mark.parametrize(
