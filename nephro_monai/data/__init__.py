@@ -21,6 +21,7 @@ from nephro_monai.data.tissue_crops import (
     save_tissue_crops,
     tissue_crops_of_folder,
 )
+from nephro_monai.data.tissue_slabs import SlabSettings, cut_tissue_slabs
 from nephro_monai.data.tissue_slices import TissueSliceSettings, cut_tissue_slices, tissue_fractions
 from nephro_monai.data.tumor_slices import balanced_class_weights, cut_tumor_slices
 from nephro_monai.data.unpadded_sampler import UnpaddedSampler
@@ -34,6 +35,7 @@ __all__ = [
     "OversamplingSampler",
     "PlannedFold",
     "ReproducibleDataset",
+    "SlabSettings",
     "SliceCutSettings",
     "SliceStatistics",
     "Split",
@@ -47,6 +49,7 @@ __all__ = [
     "cut_kidney_slices",
     "cut_segmentation_slices",
     "cut_tissue_crops",
+    "cut_tissue_slabs",
     "cut_tissue_slices",
     "cut_tumor_slices",
     "list_training_cases",
