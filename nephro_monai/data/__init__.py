@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nephro_monai.data.detection_items import RandDetectionItem
 from nephro_monai.data.fold_plan import FoldPlan, PlannedFold, named_split, plan_folds, read_fold_plan
 from nephro_monai.data.folds import assign_folds, with_folds
 from nephro_monai.data.kidney_crops import CropSettings, cut_kidney_crops
@@ -34,6 +35,7 @@ __all__ = [
     "KidneySliceSettings",
     "OversamplingSampler",
     "PlannedFold",
+    "RandDetectionItem",
     "ReproducibleDataset",
     "SlabSettings",
     "SliceCutSettings",

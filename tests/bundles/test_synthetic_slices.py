@@ -17,12 +17,22 @@ from nephro_monai.transforms.slice_class import slice_class
 
 ROWS = json.loads((Path(__file__).parent / "contract.json").read_text())
 SCNET = "kidney_tumor_ct_segmentation_scnet"
-QUICK = {"epochs": 1, "validation_interval": 1, "validation_fraction": 0.4, "workers": 0, "progress": False}
+ENET_1, ENET_2 = "kidney_ct_segmentation_enet", "kidney_tumor_ct_segmentation_enet"
+DENSENET, INCEPTION = "renal_tumor_ct_classification_densenet", "renal_tumor_ct_classification_inception"
+DETECTOR = "kidney_ct_detection_faster_rcnn"
+QUICK = {"epochs": 1, "validation_interval": 1, "workers": 0, "progress": False, "batch_size": 4, "slices_per_epoch": 8}
 # Two steps of training each, beside the small networks of the contract.
 TINY: dict[str, dict[str, Any]] = {
     SCNET: {
-        "slice_size": 48, "slice_room": 8, "slices_per_slab": 2, "batch_size": 4, "slices_per_epoch": 8,
-        "slab_settings#slabs": 2, "slab_settings#slices": 5,
+        "slice_size": 48, "slice_room": 8, "slices_per_slab": 2, "slab_settings#slabs": 2, "slab_settings#slices": 5,
+        "validation_fraction": 0.4,
+    },
+    ENET_2: {"slices_per_case": 3, "statistics_slabs": 2, "slab_settings#slices": 5, "validation_fraction": 0.4},
+    ENET_1: {"slices_per_case": 3, "statistics_slabs": 2, "slab_settings#slices": 5, "validation_fraction": 0.4},
+    DENSENET: {"slab_settings#slabs": 4, "slab_settings#size": 192, "validation_fraction": 0.4},
+    DETECTOR: {"slab_settings#slabs": 3, "slab_settings#slices": 3, "validation_fraction": 0.4},
+    INCEPTION: {
+        "slab_settings#slabs": 4, "slab_settings#size": 192, "network_def#folds": 2, "folds": 2, "test_fraction": 0.3,
     },
 }  # fmt: skip
 every_bundle = pytest.mark.parametrize("name", TINY)
@@ -102,3 +112,67 @@ def test_slices_and_classes_of_scnet_are_those_of_the_slab(phantom_cohort: Path)
         assert item["slice_class"] == expected
         seen.add(expected)
     assert len(seen) >= 2
+
+
+@pytest.mark.parametrize("name", [ENET_1, ENET_2])
+def test_enets_see_the_labels_and_normalize_by_synthesized_slices(name: str, phantom_cohort: Path) -> None:
+    parser = parsed(name, phantom_cohort, **{"slab_settings#slices": 5})
+    synthesis, slab = parser.get_parsed_content("synthesis"), parser.get_parsed_content("train#slices")[0]
+    item = synthesis.set_random_state(0)(slab)[0]
+    synthesis.set_random_state(0)
+    middle = synthesis.transforms[0](slab)["label"][..., 2].permute(0, 2, 1).flip(1, 2)
+    assert torch.equal(item["label"], middle.clamp(max=1) if name == ENET_1 else middle)
+    assert item["label"].dtype == torch.uint8 and (item["label"] > 0).any()
+    mean, deviation = parser.get_parsed_content("statistics")
+    side = 256 if name == ENET_1 else 128
+    assert mean.shape == deviation.shape == (1, side, side)
+    dataset = parser.get_parsed_content("statistics_dataset")
+    made = samples_of(dataset, list(range(len(dataset))))
+    centers = torch.stack([one["image"][0, item["image"].shape[1] // 2, item["image"].shape[2] // 2] for one in made])
+    assert float(mean[0, side // 2, side // 2]) == pytest.approx(float(centers.clamp(-200, 500).mean()), abs=1e-2)
+
+
+@pytest.mark.parametrize("name", [DENSENET, INCEPTION])
+def test_tumor_slices_have_the_class_of_the_subtype_that_was_drawn(name: str, phantom_cohort: Path) -> None:
+    parser = parsed(name, phantom_cohort, **{"slice_settings#size": 64})
+    synthesis, slabs = parser.get_parsed_content("synthesis"), parser.get_parsed_content("train#slices")
+    seen = set()
+    for number in range(6):
+        slab = slabs[number % len(slabs)]
+        items = synthesis.set_random_state(number)(slab)
+        synthesis.set_random_state(number)
+        drawn = synthesis.transforms[0](slab)
+        assert len(items) == 2 and {item["case"] for item in items} == {slab["case"]}
+        for item in items:
+            assert item["label"] == int(malignancy_of_subtype(drawn["subtype"]))
+            assert item["image"].shape == (1, 64, 64)
+            seen.add(item["label"])
+        if name == DENSENET:
+            assert sum(item["largest"] for item in items) == 1 and items[0]["subtype"] == drawn["subtype"]
+        else:
+            assert {item["fold"] for item in items} == {slab["fold"]}
+    assert seen == {0, 1}
+
+
+def test_folds_and_splits_go_by_anatomy(phantom_cohort: Path) -> None:
+    slabs = parsed(INCEPTION, phantom_cohort).get_parsed_content("train#slices")
+    folds = {patient: {slab["fold"] for slab in slabs if slab["patient"] == patient} for patient in
+             {slab["patient"] for slab in slabs}}  # fmt: skip
+    assert len(folds) > 1 and all(len(own) == 1 for own in folds.values())
+
+
+def test_boxes_of_the_detector_hold_the_kidneys_of_its_slice(phantom_cohort: Path) -> None:
+    dataset = parsed(DETECTOR, phantom_cohort).get_parsed_content("validate#dataset")
+    synthesis, boxed = dataset.transform.transforms[0], 0
+    for number, slab in enumerate(dataset.data):
+        slices = synthesis.set_random_state(number)(slab)
+        for item in slices:
+            image, target = dataset.transform.transforms[1](item)
+            assert image.shape == (1, 128, 128) and image.min() >= 0 and image.max() <= 1
+            covered = torch.zeros(128, 128, dtype=torch.bool)
+            for x1, y1, x2, y2 in target["boxes"].long().tolist():
+                covered[y1:y2, x1:x2] = True
+            boxed += len(target["boxes"])
+            outside = (item["sides"][0] > 0) & ~covered
+            assert int(outside.sum()) <= 18, "all but specks"
+    assert boxed > 0
