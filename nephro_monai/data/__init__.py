@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nephro_monai.data.detection_items import RandDetectionItem
 from nephro_monai.data.fold_plan import FoldPlan, PlannedFold, named_split, plan_folds, read_fold_plan
 from nephro_monai.data.folds import assign_folds, with_folds
 from nephro_monai.data.kidney_crops import CropSettings, cut_kidney_crops
@@ -21,6 +22,7 @@ from nephro_monai.data.tissue_crops import (
     save_tissue_crops,
     tissue_crops_of_folder,
 )
+from nephro_monai.data.tissue_slabs import SlabSettings, cut_tissue_slabs
 from nephro_monai.data.tissue_slices import TissueSliceSettings, cut_tissue_slices, tissue_fractions
 from nephro_monai.data.tumor_slices import balanced_class_weights, cut_tumor_slices
 from nephro_monai.data.unpadded_sampler import UnpaddedSampler
@@ -33,7 +35,9 @@ __all__ = [
     "KidneySliceSettings",
     "OversamplingSampler",
     "PlannedFold",
+    "RandDetectionItem",
     "ReproducibleDataset",
+    "SlabSettings",
     "SliceCutSettings",
     "SliceStatistics",
     "Split",
@@ -47,6 +51,7 @@ __all__ = [
     "cut_kidney_slices",
     "cut_segmentation_slices",
     "cut_tissue_crops",
+    "cut_tissue_slabs",
     "cut_tissue_slices",
     "cut_tumor_slices",
     "list_training_cases",

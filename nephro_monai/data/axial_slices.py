@@ -13,10 +13,10 @@ import torch
 from torch.utils.data import Dataset
 
 from nephro_monai.constants import DETECTION_WINDOW_HU
+from nephro_monai.data.detection_items import boxes_of_sides, collate_slices, detection_item
 from nephro_monai.data.slice_augmentation import SliceAugmentation
 from nephro_monai.errors import TrainingDataError
 from nephro_monai.geometry.axial_frame import axial_planes, body_frame, crop_to_frame
-from nephro_monai.geometry.intensity import window_to_unit
 from nephro_monai.geometry.kidney_split import split_kidneys
 from nephro_monai.io import load_label_map, load_scan
 from nephro_monai.structures import SliceGrid
@@ -27,7 +27,6 @@ _LOGGER = logging.getLogger(__name__)
 
 _CACHED_HU = (-200.0, 600.0)
 _SMALLEST_KIDNEY_MM2 = 80.0
-_SMALLEST_BOX_PIXELS = 3
 
 
 @dataclass(frozen=True)
@@ -36,25 +35,6 @@ class _Slices:
 
     hu: torch.Tensor
     sides: torch.Tensor
-
-
-def boxes_of_sides(sides: torch.Tensor) -> torch.Tensor:
-    """One box per kidney number in a slice.
-
-    Args:
-        sides: (H, W) integers, 0 background, 1 and 2 the kidneys with their tumors.
-
-    Returns:
-        (N, 4) float32 x1, y1, x2, y2 in pixels (the outer edges), N from 0 to 2; specks under 3 pixels are left out.
-    """
-    boxes = []
-    for number in (1, 2):
-        rows, columns = (sides == number).nonzero(as_tuple=True)
-        if len(rows):
-            box = [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
-            if min(box[2] - box[0], box[3] - box[1]) >= _SMALLEST_BOX_PIXELS:
-                boxes.append(box)
-    return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
 
 
 def training_slices(
@@ -144,9 +124,7 @@ class AxialSliceDataset(Dataset):
         hu, sides = self._cases[case].hu[number].float(), self._cases[case].sides[number]
         if self.augmentation is not None:
             hu, sides = self.augmentation(hu, sides, (self.seed, draw, position))
-        boxes = boxes_of_sides(sides)
-        target = {"boxes": boxes, "labels": torch.ones(len(boxes), dtype=torch.int64)}
-        return window_to_unit(hu, self.window_hu, 0.0, 1.0)[None], target
+        return detection_item(hu, sides, self.window_hu)
 
     def _read(self, case: Mapping[str, Any]) -> _Slices:
         """Slices of one case with a kidney and its share of kidney-free ones."""
@@ -159,13 +137,6 @@ class AxialSliceDataset(Dataset):
             negative = negative[torch.from_numpy(spread)]
         keep = torch.cat((positive, negative)).sort().values
         return _Slices(hu[keep].clamp(*_CACHED_HU).round().to(torch.int16), sides[keep].clone())
-
-
-def collate_slices(
-    items: Sequence[tuple[torch.Tensor, dict[str, torch.Tensor]]],
-) -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
-    """Batch of images (B, 1, H, W) and the list of their targets."""
-    return torch.stack([image for image, _ in items]), [target for _, target in items]
 
 
 def _load(case: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor, tuple[float, ...]]:

@@ -74,6 +74,10 @@ class ReproducibleDataset(Dataset):
         super().__init__(data=data, transform=transform)
         self.seed = seed
 
+    def __iter__(self) -> Iterator[Any]:
+        """Draw 0 of every item; since further draws are valid indices, Python's own walk would not end."""
+        return (self[item] for item in range(len(self)))
+
     def __getitem__(self, index: int) -> Any:  # type: ignore[override] # slices have no draw
         """The transformed item of one draw."""
         draw, item = divmod(int(index), len(self.data))

@@ -21,7 +21,14 @@ from nephro_monai.geometry import find_components, resampled_shape
 from nephro_monai.io import load_label_map
 from nephro_monai.io.atomic import atomic_path
 
-__all__ = ["TISSUE_CROPS_FILE", "cut_tissue_crops", "load_tissue_crops", "save_tissue_crops", "tissue_crops_of_folder"]
+__all__ = [
+    "TISSUE_CROPS_FILE",
+    "cut_tissue_crops",
+    "load_tissue_crops",
+    "read_tissue_map",
+    "save_tissue_crops",
+    "tissue_crops_of_folder",
+]
 
 TISSUE_CROPS_FILE = "tissue_crops.npz"
 _MOST_SAMPLES_PER_AXIS = 3
@@ -74,11 +81,7 @@ def cut_tissue_crops(
 
 
 def _crops_of_case(settings: CropSettings, case: dict[str, Any]) -> list[dict[str, Any]]:
-    read = load_label_map(case["tissues"], allowed=None)
-    affine = np.asarray(read.affine, dtype=np.float64)
-    tissues = read.as_tensor()[0].to(torch.uint8)
-    label = load_label_map(case["label"], allowed=None).as_tensor()[0].to(torch.uint8)
-    table = _label_of_tissue(tissues, label, case["case"])
+    tissues, label, table, affine = read_tissue_map(case)
     spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
     smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(spacing))
     kidneys = find_components(label.numpy(), min_voxels=smallest)
@@ -98,6 +101,25 @@ def _crops_of_case(settings: CropSettings, case: dict[str, Any]) -> list[dict[st
         crop = pad_crop(_most_common(tissues[box.slices], (nx, ny, nz))[None], settings.minimum_shape)
         crops.append(_item(crop, table, case["case"], str(case.get("patient") or case["case"])))
     return crops
+
+
+def read_tissue_map(case: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, np.ndarray]:
+    """Reads the tissues and labels of a case in R-A-S orientation.
+
+    Args:
+        case: From `list_training_cases`, with `label` and `tissues` paths.
+
+    Returns:
+        Tissue ids and labels, both uint8 (X, Y, Z); the label of every tissue id, uint8 (256,); and the (4, 4)
+        voxel-to-mm matrix.
+
+    Raises:
+        TrainingDataError: If tissues and segmentation contradict each other.
+    """
+    read = load_label_map(case["tissues"], allowed=None)
+    tissues = read.as_tensor()[0].to(torch.uint8)
+    label = load_label_map(case["label"], allowed=None).as_tensor()[0].to(torch.uint8)
+    return tissues, label, _label_of_tissue(tissues, label, case["case"]), np.asarray(read.affine, dtype=np.float64)
 
 
 def _item(tissues: torch.Tensor, table: np.ndarray, case: str, patient: str) -> dict[str, Any]:

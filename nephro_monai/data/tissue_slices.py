@@ -13,7 +13,7 @@ import torch
 from nephro_monai.constants import KIDNEY, TUMOR
 from nephro_monai.data.case_volumes import cut_every_case, read_volumes
 from nephro_monai.geometry.measurements import spacing_mm
-from nephro_monai.geometry.tumor_slices import sample_axial_crops
+from nephro_monai.geometry.tumor_slices import nearest_axial_crops, sample_axial_crops
 
 __all__ = ["TissueSliceSettings", "cut_tissue_slices", "tissue_fractions"]
 
@@ -91,7 +91,7 @@ def _slices_of_case(settings: TissueSliceSettings, case: dict[str, Any]) -> list
     centers[:, :2] += torch.from_numpy(shift)
     size, step = settings.size, settings.crop_spacing_mm
     hu = sample_axial_crops(volumes["image"], centers, voxel_mm, size, step).round().to(torch.int16)
-    tissues = _nearest_axial_crops(volumes["tissues"], centers, voxel_mm, size, step)
+    tissues = nearest_axial_crops(volumes["tissues"], centers, voxel_mm, size, step)
     return [{"image": a, "tissues": b, "case": case["case"]} for a, b in zip(hu, tissues, strict=True)]
 
 
@@ -106,17 +106,3 @@ def _centers(mask: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
         pick = int(rng.integers(len(x)))
         centers.append((x[pick], y[pick], z))
     return np.asarray(centers, float).reshape(-1, 3)
-
-
-def _nearest_axial_crops(
-    ids: torch.Tensor, centers: torch.Tensor, voxel_mm: Sequence[float], size: int, crop_mm: float
-) -> torch.Tensor:
-    """`sample_axial_crops` for ids, which must not be mixed: the nearest voxel's, 0 beyond the volume."""
-    offsets = (torch.arange(size, dtype=torch.float64) + 0.5 - size / 2) * crop_mm
-    x = (centers[:, 0, None] - offsets / voxel_mm[0]).round().long()[:, None, :]
-    y = (centers[:, 1, None] - offsets / voxel_mm[1]).round().long()[:, :, None]
-    z = centers[:, 2].round().long()[:, None, None]
-    _, width, height, depth = ids.shape
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    crops = ids[0, x.clamp(0, width - 1), y.clamp(0, height - 1), z.clamp(0, depth - 1)]
-    return torch.where(inside, crops, torch.zeros_like(crops))[:, None]

@@ -21,6 +21,7 @@ __all__ = [
     "TumorCropSettings",
     "TumorSlice",
     "crop_tumor_slices",
+    "nearest_axial_crops",
     "sample_axial_crops",
     "select_tumor_slices",
     "tumor_slice_crops",
@@ -165,6 +166,32 @@ def sample_axial_crops(
     if fine != [1, 1]:
         crops = functional.avg_pool2d(crops, kernel_size=(fine[1], fine[0]))
     return crops + outside
+
+
+def nearest_axial_crops(
+    ids: torch.Tensor, centers: torch.Tensor, voxel_mm: Sequence[float], size: int, crop_mm: float
+) -> torch.Tensor:
+    """`sample_axial_crops` for ids, which must not be mixed: the nearest voxel's, 0 beyond the volume in the plane.
+
+    Args:
+        ids: (1, X, Y, Z) integers, axes R-A-S.
+        centers: (N, 3) voxel coordinates x, y (fractions allowed) and z (rounded, and kept inside the volume).
+        voxel_mm: Voxel size along x and y (more are ignored).
+        size: Rows and columns of a crop.
+        crop_mm: Pixel size of a crop.
+
+    Returns:
+        (N, 1, size, size) of the type of `ids`.
+    """
+    offsets = (torch.arange(size, dtype=torch.float64) + 0.5 - size / 2) * crop_mm
+    # Not `round`: of voxels that are equally near it takes the even ones, every second one twice.
+    x = (centers[:, 0, None] - offsets / voxel_mm[0] + 0.5).floor().long()[:, None, :]
+    y = (centers[:, 1, None] - offsets / voxel_mm[1] + 0.5).floor().long()[:, :, None]
+    z = (centers[:, 2] + 0.5).floor().long()[:, None, None]
+    _, width, height, depth = ids.shape
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    crops = ids[0, x.clamp(0, width - 1), y.clamp(0, height - 1), z.clamp(0, depth - 1)]
+    return torch.where(inside, crops, torch.zeros_like(crops))[:, None]
 
 
 def crop_tumor_slices(

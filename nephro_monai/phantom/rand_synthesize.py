@@ -14,7 +14,8 @@ from monai.transforms import MapTransform, RandomizableTransform
 from torch.nn import functional
 
 from nephro_monai.constants import KIDNEY, LABEL_NAMES, TUMOR
-from nephro_monai.phantom.synthesis import CTSynthesis
+from nephro_monai.phantom.config import MALIGNANT_SUBTYPES
+from nephro_monai.phantom.synthesis import CTSynthesis, SynthesizedPatches
 from nephro_monai.phantom.synthesis_fields import Spacing, smooth_fields, uniform
 from nephro_monai.phantom.synthesis_masses import KIDNEY_TISSUES, TUMOR_TISSUES
 from nephro_monai.phantom.synthesis_settings import SynthesisSettings
@@ -41,6 +42,11 @@ class RandSynthesizeCTd(RandomizableTransform, MapTransform):
     What is drawn is `CTSynthesis`'s: tumors and cysts put in, contrast phase, correlated HU, texture, scanner. With
     `set_random_state` (or in `ReproducibleDataset`) the same state gives the same CT; torch's own generators are left
     as they were.
+
+    Adds to the dictionary, beside the CT and its labels:
+        malignant: Whether the tumor that was drawn is malignant; None without one. A case's own is replaced: the tumor
+            has a look, and so a subtype, of its own.
+        subtype: Its histologic subtype by KiTS19's name; "" without one.
 
     Args:
         keys: Key of the map, (1, X, Y, Z) integers in R-A-S axes; one key. Kept in the dictionary.
@@ -86,13 +92,15 @@ class RandSynthesizeCTd(RandomizableTransform, MapTransform):
             return result
         for key in self.key_iterator(result):
             given = result[key]
-            hu, label = self._made(torch.as_tensor(np.asarray(given) if isinstance(given, list) else given), seed)
+            made = self._made(torch.as_tensor(np.asarray(given) if isinstance(given, list) else given), seed)
+            hu, label, subtype = made.hu[0], made.label[0], made.subtypes[0]
             if isinstance(given, MetaTensor):
-                hu, label = (MetaTensor(made, meta=dict(given.meta)) for made in (hu, label))
+                hu, label = (MetaTensor(part, meta=dict(given.meta)) for part in (hu, label))
             result[self.image_key], result[self.label_key] = hu, label
+            result["malignant"], result["subtype"] = subtype in MALIGNANT_SUBTYPES if subtype else None, subtype
         return result
 
-    def _made(self, given: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _made(self, given: torch.Tensor, seed: int) -> SynthesizedPatches:
         if given.ndim != 4 or given.shape[0] != 1:
             raise ValueError(f"RandSynthesizeCTd takes a map (1, X, Y, Z), got {tuple(given.shape)}.")
         settings = self.settings
@@ -108,8 +116,7 @@ class RandSynthesizeCTd(RandomizableTransform, MapTransform):
             torch.manual_seed(seed)
             if self.kind == "labels":
                 maps = surroundings_of_labels(maps[:, 0], settings.spacing_mm)[:, None]
-            hu, label = CTSynthesis(settings).to(maps.device)(maps)
-        return hu[0], label[0]
+            return CTSynthesis(settings).to(maps.device).draw(maps)
 
 
 def plain_surroundings(tissues: torch.Tensor) -> torch.Tensor:

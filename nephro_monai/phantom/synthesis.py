@@ -9,7 +9,13 @@ from torch import nn
 
 from nephro_monai.constants import CYST
 from nephro_monai.phantom.synthesis_acquisition import acquire_batch
-from nephro_monai.phantom.synthesis_masses import add_cysts, add_masses, settle_own_tumors
+from nephro_monai.phantom.synthesis_masses import (
+    TUMOR_TISSUES,
+    add_cysts,
+    add_masses,
+    is_tissue,
+    settle_own_tumors,
+)
 from nephro_monai.phantom.synthesis_settings import SynthesisSettings
 from nephro_monai.phantom.synthesis_tissues import draw_hu, draw_phases, render
 from nephro_monai.phantom.synthesis_tumors import paint_tumors
@@ -17,6 +23,8 @@ from nephro_monai.phantom.tissues import LABEL_OF_TISSUE, PHASES, Phase, Tissue
 from nephro_monai.phantom.tumors import TumorLook
 
 __all__ = ["CTSynthesis", "SynthesizedPatches"]
+
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,11 @@ class SynthesizedPatches:
     tissues: torch.Tensor
     phases: tuple[Phase, ...]
     looks: tuple[TumorLook | None, ...]
+
+    @property
+    def subtypes(self) -> tuple[str, ...]:
+        """Subtype of each patch's tumors, "" without."""
+        return tuple(look.subtype if look else "" for look in self.looks)
 
 
 class CTSynthesis(nn.Module):
@@ -73,19 +86,16 @@ class CTSynthesis(nn.Module):
             tissues: (B, 1, X, Y, Z) uint8 of `Tissue` ids, R-A-S, at the settings' spacing. Not changed.
 
         Raises:
-            ValueError: If it is not of that shape and type.
+            ValueError: If it is not of that shape and type, or has no tumor in spite of `need_tumor`.
         """
         if tissues.ndim != 5 or tissues.shape[1] != 1 or tissues.dtype != torch.uint8:
             raise ValueError(
                 f"CTSynthesis takes uint8 tissue maps (B, 1, X, Y, Z), got {tissues.dtype} {tuple(tissues.shape)}; "
                 "for KiTS19's labels 0/1/2 use surroundings_of_labels first."
             )
-        spacing, masses, parameters = self.settings.spacing_mm, self.settings.masses, self.settings.parameters
+        spacing, parameters = self.settings.spacing_mm, self.settings.parameters
         with torch.autocast(tissues.device.type, enabled=False):
-            maps = tissues[:, 0].clone()
-            settle_own_tumors(maps, spacing, masses)
-            add_cysts(maps, spacing, masses)
-            depth = add_masses(maps, spacing, masses)
+            maps, depth = self._with_masses(tissues[:, 0])
             phases = draw_phases(len(maps), parameters)
             hu = draw_hu(phases, parameters)
             image = render(maps, hu, phases, spacing, parameters)
@@ -94,3 +104,27 @@ class CTSynthesis(nn.Module):
         label = self.label_of_tissue.to(maps.device)[maps.int()]
         names = tuple(PHASES[int(phase)] for phase in phases)
         return SynthesizedPatches(image[:, None], label[:, None], maps[:, None], names, tuple(looks))
+
+    def _with_masses(self, tissues: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps (B, X, Y, Z) with cysts and masses, and the masses' depth; drawn anew where `need_tumor` wants one."""
+        maps = tissues.clone()
+        depth = self._put_masses(maps)
+        for _ in range(_TRIES if self.settings.need_tumor else 0):
+            left = ~is_tissue(maps, TUMOR_TISSUES).flatten(1).any(dim=1)
+            if not left.any():
+                return maps, depth
+            some = tissues[left].clone()
+            depth[left] = self._put_masses(some)
+            maps[left] = some
+        if self.settings.need_tumor:
+            raise ValueError(
+                f"A map has no tumor after {_TRIES} draws; give maps with a kidney, raise masses.mass_share (now "
+                f"{self.settings.masses.mass_share}), or drop need_tumor."
+            )
+        return maps, depth
+
+    def _put_masses(self, maps: torch.Tensor) -> torch.Tensor:
+        spacing, masses = self.settings.spacing_mm, self.settings.masses
+        settle_own_tumors(maps, spacing, masses)
+        add_cysts(maps, spacing, masses)
+        return add_masses(maps, spacing, masses)

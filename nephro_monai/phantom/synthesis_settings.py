@@ -99,6 +99,7 @@ class SynthesisSettings:
         acquisition: Scanner.
         parameters: Phases, HU, texture and looks; those of the whole-abdomen generator.
         cysts_apart: Give cysts the label 3 instead of the kidney's, for networks with a class of their own for them.
+        need_tumor: Draw masses anew until every patch has a tumor, for networks that see nothing else.
 
     Raises:
         ValueError: If a spacing is not above 0 or a share is outside 0..1.
@@ -109,6 +110,7 @@ class SynthesisSettings:
     acquisition: AcquisitionRanges = AcquisitionRanges()
     parameters: Parameters = PARAMETERS
     cysts_apart: bool = False
+    need_tumor: bool = False
 
     @classmethod
     def from_parameters(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from nephro_monai.transforms.check_training_range import CheckTrainingRanged
 from nephro_monai.transforms.crop_tumor_slices import CropTumorSlicesd
 from nephro_monai.transforms.measure import MeasureKidneysd
+from nephro_monai.transforms.number_kidneys import NumberKidneysd
+from nephro_monai.transforms.rand_axial_slices import RandAxialSlicesd
+from nephro_monai.transforms.rand_tumor_slices import RandTumorSlicesd
 from nephro_monai.transforms.slice_class import LabelSliceClassd
 from nephro_monai.transforms.vote import VoteMalignancyd
 from nephro_monai.transforms.vote_folds import VoteFoldsd
@@ -16,6 +19,9 @@ __all__ = [
     "CropTumorSlicesd",
     "LabelSliceClassd",
     "MeasureKidneysd",
+    "NumberKidneysd",
+    "RandAxialSlicesd",
+    "RandTumorSlicesd",
     "VoteFoldsd",
     "VoteMalignancyd",
     "VoteModelsd",

@@ -46,3 +46,8 @@ def test_samples_depend_on_draw_only(workers):
     again = torch.stack([dataset[draw]["image"] for draw in list(sampler)[::-1]]).flip(0)
     torch.testing.assert_close(once, again, rtol=0, atol=0)
     assert len(torch.unique(once)) > 20, "each draw has noise of its own"
+
+
+def test_walking_through_the_items_ends():
+    dataset = ReproducibleDataset([1, 2, 3], lambda item: 10 * item)
+    assert list(dataset) == [10, 20, 30]

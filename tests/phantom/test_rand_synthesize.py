@@ -6,6 +6,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose
 
+from nephro_monai.data import malignancy_of_subtype
 from nephro_monai.phantom import (
     LABEL_OF_TISSUE,
     MassRanges,
@@ -114,3 +115,24 @@ def test_plain_surroundings_keep_labels_and_little_else() -> None:
         Tissue.AIR, Tissue.SUBCUTANEOUS_FAT, Tissue.VISCERAL_FAT, Tissue.MUSCLE, Tissue.COLLECTING_SYSTEM,
         Tissue.SINUS_FAT,
     }  # fmt: skip
+
+
+def test_malignancy_is_that_of_the_drawn_subtype() -> None:
+    for benign_share, malignant in ((1.0, False), (0.0, True)):
+        masses = MassRanges(mass_share=1.0, benign_share=benign_share, diameter_mm=(20.0, 30.0))
+        transform = RandSynthesizeCTd("tissues", settings=SynthesisSettings(masses=masses)).set_random_state(0)
+        made = transform({"tissues": tissue_map(), "malignant": not malignant})
+        assert (made["label"] == 2).any() and made["malignant"] is malignant
+        assert malignancy_of_subtype(made["subtype"]) is malignant
+    masses = MassRanges(mass_share=0.0)
+    made = RandSynthesizeCTd("tissues", settings=SynthesisSettings(masses=masses))({"tissues": tissue_map()})
+    assert made["malignant"] is None and made["subtype"] == ""
+
+
+def test_maps_are_drawn_anew_until_they_have_a_tumor() -> None:
+    masses = MassRanges(mass_share=0.3, cyst_share=0.0, diameter_mm=(20.0, 30.0))
+    transform = RandSynthesizeCTd("tissues", settings=SynthesisSettings(masses=masses, need_tumor=True))
+    for seed in range(5):
+        assert (transform.set_random_state(seed)({"tissues": tissue_map()})["label"] == 2).any()
+    with pytest.raises(ValueError, match="maps with a kidney"):
+        transform({"tissues": torch.zeros(1, 8, 8, 8, dtype=torch.uint8)})

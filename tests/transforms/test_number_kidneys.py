@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nephro_monai.transforms import NumberKidneysd
+
+
+def test_kidneys_are_numbered_from_the_patients_right() -> None:
+    label = torch.zeros(1, 60, 40, 5, dtype=torch.uint8)
+    label[0, 5:15, 10:25, 1:4] = 1
+    label[0, 10:18, 20:30, 2] = 2
+    label[0, 44:54, 10:25, :] = 1
+    made = NumberKidneysd("label", (3.0, 3.0, 6.0))({"label": label, "case": "a"})
+    sides = made["sides"]
+    assert sides.shape == label.shape and sides.dtype == torch.uint8 and made["case"] == "a"
+    assert torch.equal(sides > 0, label > 0)
+    # x runs to the patient's right.
+    assert set(sides[0, :30][label[0, :30] > 0].tolist()) == {2}
+    assert set(sides[0, 30:][label[0, 30:] > 0].tolist()) == {1}
+
+
+def test_no_kidney_has_no_number() -> None:
+    made = NumberKidneysd("label", (2.0, 2.0, 6.0))({"label": torch.zeros(1, 8, 8, 3)})
+    assert not made["sides"].any()
+
+
+def test_wrong_arguments_are_refused() -> None:
+    for arguments in ((["a", "b"], (1.0, 1.0, 1.0)), ("a", (1.0, 1.0))):
+        with pytest.raises(ValueError, match="one key and three spacings"):
+            NumberKidneysd(*arguments)
