@@ -39,7 +39,8 @@ class MergeSettings:
         least_slices: Kidneys seen in fewer slices are dropped (scans of up to three slices excepted).
         least_evidence: Sum of the scores a kidney needs.
         size_score: Of each kidney, only boxes of at least this share of its best score count for its extent.
-        largest_ratio: The three-times rule: a second component that is smaller than the first by more is dropped...
+        largest_ratio: The three-times rule: a second component that is smaller than the first by more, or has less
+            evidence by more, is dropped...
         sure_score: ... unless its best score is at least this.
         apart_mm: Distance, right to left, of two kidneys on the same side of the body (a displaced one).
         companion_mm: A further component that is closer in the plane and shares a slice belongs to the kidney, for
@@ -53,7 +54,7 @@ class MergeSettings:
     least_evidence: float = 1.0
     size_score: float = 0.5
     largest_ratio: float = 3.0
-    sure_score: float = 0.8
+    sure_score: float = 0.95
     apart_mm: float = 80.0
     companion_mm: float = 12.0
     margin_mm: float = 15.0
@@ -66,15 +67,13 @@ class _Component:
     Attributes:
         edges: x1, y1, x2, y2 in pixels, and the half-open range of slices.
         volume: Sum of the areas of the boxes, in pixels.
-        weight: The same with each area times its score; the order of the candidates.
-        evidence: Sum of the best score per slice.
+        evidence: Sum of the best score per slice; the order of the candidates.
         best: Best score.
         slices: Slices with a box.
     """
 
     edges: tuple[float, float, float, float, int, int]
     volume: float
-    weight: float
     evidence: float
     best: float
     slices: int
@@ -94,9 +93,11 @@ def merge_slice_boxes(
     """Kidney boxes of a scan.
 
     The middles of the boxes are painted into a volume, a gap of one slice is closed, and the 3-D components are the
-    candidates, ordered by size times score. The first is a kidney; the second is the first one on the other side of
-    the body. If it is more than three times smaller, only one kidney is there or both are merged, as the paper has
-    it, unless the detector is sure of it (a deviation: beside a huge tumor the healthy kidney is that much smaller).
+    candidates, ordered by the slices they are seen in, each counting its score (a deviation from the paper's order by
+    size: few large boxes of a liver would come before a kidney). The first is a kidney; the second is the first one on
+    the other side of the body. If it is more than three times smaller, only one kidney is there or both are merged, as
+    the paper has it, unless the detector is sure of it (a deviation: beside a huge tumor the healthy kidney is that
+    much smaller).
     The largest width, height and length over its slices, and a margin, give each kidney's box.
 
     Args:
@@ -106,7 +107,7 @@ def merge_slice_boxes(
         settings: None for the defaults.
 
     Returns:
-        No, one or two boxes in voxels of the R-A-S scan, the larger and surer component first.
+        No, one or two boxes in voxels of the R-A-S scan, the better seen kidney first.
 
     Raises:
         ValueError: If there is not one entry per slice.
@@ -155,7 +156,7 @@ def edges_to_box(
 
 
 def _components(detections: Sequence[SliceDetections], size: int, settings: MergeSettings) -> list[_Component]:
-    """Candidates, the largest and surest first."""
+    """Candidates, the best seen first."""
     painted = np.zeros((len(detections), size, size), dtype=bool)
     kept: list[tuple[int, np.ndarray, float]] = []
     for index, found in enumerate(detections):
@@ -171,7 +172,7 @@ def _components(detections: Sequence[SliceDetections], size: int, settings: Merg
     for index, box, score in kept:
         x1, y1, x2, y2 = _core(box, settings.core, size)
         members.setdefault(int(labels[index, (y1 + y2) // 2, (x1 + x2) // 2]), []).append((index, box, score))
-    return sorted((_component(m, settings) for m in members.values()), key=lambda c: -c.weight)
+    return sorted((_component(m, settings) for m in members.values()), key=lambda c: -c.evidence)
 
 
 def _core(box: np.ndarray, share: float, size: int) -> tuple[int, int, int, int]:
@@ -204,7 +205,6 @@ def _component(members: list[tuple[int, np.ndarray, float]], settings: MergeSett
             max(indices) + 1,
         ),
         volume=float(sum(areas)),
-        weight=float(sum(area * score for area, (_, _, score) in zip(areas, members, strict=True))),
         evidence=sum(per_slice.values()),
         best=best,
         slices=len(per_slice),
@@ -212,7 +212,7 @@ def _component(members: list[tuple[int, np.ndarray, float]], settings: MergeSett
 
 
 def _kidneys(candidates: list[_Component], middle: float, pixel_mm: float, settings: MergeSettings) -> list[_Component]:
-    """The largest candidate and the largest one opposite to it, by the three-times rule."""
+    """The first candidate and the first one opposite to it, by the three-times rule."""
     if not candidates:
         return []
     first = candidates[0]
@@ -220,7 +220,10 @@ def _kidneys(candidates: list[_Component], middle: float, pixel_mm: float, setti
         opposite = (other.column > middle) != (first.column > middle)
         if not opposite and abs(other.column - first.column) * pixel_mm < settings.apart_mm:
             continue
-        if first.volume <= settings.largest_ratio * other.volume or other.best >= settings.sure_score:
+        volumes = (first.volume, other.volume)
+        alike = max(volumes) <= settings.largest_ratio * min(volumes)
+        alike &= first.evidence <= settings.largest_ratio * other.evidence
+        if alike or other.best >= settings.sure_score:
             return [first, other]
     return [first]
 

@@ -36,7 +36,7 @@ class LocalizeKidneysd(MapTransform):
     denser than -300 HU, without the table) is the box, and `localization` says so.
 
     Adds to the case dictionary:
-        kidneys: list of `structures.Box`, the larger kidney first, never empty.
+        kidneys: list of `structures.Box`, the better seen kidney first, never empty.
         localization: {"found": bool, "fallback": bool, "note": str, "detections": int}.
     """
 

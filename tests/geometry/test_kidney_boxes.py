@@ -75,10 +75,21 @@ def test_the_three_times_rule():
     small = (90, 65, 100, 75)
     merged = (20, 50, 75, 90)
     assert merge((range(4, 12), merged, 0.9), (range(5, 8), small, 0.6)) == [voxels(merged, 4, 11)]
-    assert len(merge((range(4, 12), merged, 0.9), (range(5, 8), small, 0.85))) == 2  # sure of it
+    assert len(merge((range(4, 12), merged, 0.9), (range(5, 8), small, 0.96))) == 2  # sure of it
     strict = MergeSettings(margin_mm=0.0, sure_score=1.1)  # the paper's rule without exception
     assert len(merge((range(4, 12), merged, 0.9), (range(5, 8), small, 0.95), settings=strict)) == 1
     assert len(merge((range(4, 12), RIGHT, 0.9), (range(5, 12), LEFT, 0.6), settings=strict)) == 2
+
+
+def test_a_few_large_boxes_of_the_liver_do_not_come_before_a_kidney():
+    liver = (10, 20, 60, 70)
+    seen = (range(13, 18), liver, 0.8), (range(4, 12), RIGHT, 0.99), (range(4, 12), LEFT, 0.99)
+    assert set(merge(*seen)) == {voxels(RIGHT, 4, 11), voxels(LEFT, 4, 11)}
+
+
+def test_a_second_component_with_a_third_of_the_evidence_is_no_kidney():
+    spleen = (85, 30, 115, 60)  # as large in all as the kidney, in few slices
+    assert merge((range(2, 14), RIGHT, 0.95), (range(16, 19), spleen, 0.9)) == [voxels(RIGHT, 2, 13)]
 
 
 def test_the_second_kidney_is_on_the_other_side():
