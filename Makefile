@@ -93,6 +93,7 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	$(BIN)/nephro phantom --out runs/anatomies --cases 240 --seed 151 --first-index 30000 --field-of-view kidneys --kind none --kind random "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/anatomies --cases 34 --seed 171 --first-index 50000 --field-of-view kidneys --kind malignant --kind benign --kind random "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/more_anatomies --cases 300 --seed 181 --first-index 60000 --field-of-view kidneys --kind none --kind random "$${labels[@]}"; \
+	$(BIN)/nephro phantom --out runs/whole_anatomies --cases 320 --seed 191 --first-index 70000 --shape 96 256 256 --kind none --kind random "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/tumors --cases 480 --seed 31 "$${tumors[@]}" "$${labels[@]}"; \
 	$(BIN)/nephro phantom --out runs/tumors --cases 240 --seed 32 --first-index 480 "$${tumors[@]}" "$${procedural[@]}"; \
 	$(BIN)/nephro phantom --out runs/patients --cases 632 --seed 131 "$${tumors[@]}" "$${labels[@]}"
@@ -114,7 +115,9 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	coarse=(--config synthetic.json --config coarse.json --config coarse_training.json); \
 	train vnet_coarse_even $$vnet more_anatomies "$${coarse[@]}" --set 'class_weights=[1.0,1.0,1.0,1.0]' --set 'loss#lambda_ce=1.0' --set 'loss#smooth_nr=3.0' --set 'loss#smooth_dr=3.0' --init runs/vnet_flat/with_cysts.pt --set learning_rate=0.0015 --set epochs=19; \
 	train vnet_coarse $$vnet more_anatomies "$${coarse[@]}" --init runs/vnet_coarse_even/model.pt --set learning_rate=0.0015 --set epochs=18; \
-	$(BIN)/nephro install-weights runs/vnet_coarse $$vnet --name coarse.pt; \
+	train vnet_coarse_longer $$vnet more_anatomies "$${coarse[@]}" --init runs/vnet_coarse/model.pt --set epochs=32; \
+	train vnet_coarse_whole $$vnet whole_anatomies "$${coarse[@]}" --init runs/vnet_coarse_longer/model.pt --set learning_rate=0.0015 --set epochs=25; \
+	$(BIN)/nephro install-weights runs/vnet_coarse_whole $$vnet --name coarse.pt; \
 	enet1=kidney_ct_segmentation_enet enet2=kidney_tumor_ct_segmentation_enet scnet=kidney_tumor_ct_segmentation_scnet; \
 	train $$enet1 $$enet1 slices --set epochs=12; \
 	train enet2_tversky $$enet2 anatomies --set cross_entropy=0.0 --set epochs=36; \
