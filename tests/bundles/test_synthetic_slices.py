@@ -125,12 +125,16 @@ def test_slices_and_classes_of_scnet_are_those_of_the_slab(phantom_cohort: Path)
 @pytest.mark.parametrize("name", [ENET_1, ENET_2])
 def test_enets_see_the_labels_and_normalize_by_synthesized_slices(name: str, phantom_cohort: Path) -> None:
     parser = parsed(name, phantom_cohort, **{"slab_settings#slices": 5})
-    synthesis, slab = parser.get_parsed_content("synthesis"), parser.get_parsed_content("train#slices")[0]
-    item = synthesis.set_random_state(0)(slab)[0]
-    synthesis.set_random_state(0)
-    middle = synthesis.transforms[0](slab)["label"][..., 2].permute(0, 2, 1).flip(1, 2)
-    assert torch.equal(item["label"], middle.clamp(max=1) if name == ENET_1 else middle)
-    assert item["label"].dtype == torch.uint8 and (item["label"] > 0).any()
+    synthesis, slabs = parser.get_parsed_content("synthesis"), parser.get_parsed_content("train#slices")
+    kidneys = 0
+    for slab in slabs[:4]:
+        item = synthesis.set_random_state(0)(slab)[0]
+        synthesis.set_random_state(0)
+        middle = synthesis.transforms[0](slab)["label"][..., 2].permute(0, 2, 1).flip(1, 2)
+        assert torch.equal(item["label"], middle.clamp(max=1) if name == ENET_1 else middle)
+        assert item["label"].dtype == torch.uint8
+        kidneys += bool((item["label"] > 0).any())
+    assert kidneys, "some slices show a kidney"
     mean, deviation = parser.get_parsed_content("statistics")
     side = 256 if name == ENET_1 else 128
     assert mean.shape == deviation.shape == (1, side, side)
