@@ -83,7 +83,7 @@ def test_boxes_without_kidney_are_empty_and_repeatable(tmp_path):
 
 def test_small_crops_show_what_lies_around_and_repeat_where_the_scan_ends(tmp_path):
     cases = list_training_cases(write_case(tmp_path))
-    settings = CropSettings(WORKING, margin_mm=0.0, minimum_shape=(88, 88, 80), negative_share=0.0)  # the scan: 67 slices
+    settings = CropSettings(WORKING, margin_mm=0.0, minimum_shape=(88, 88, 80), negative_share=0.0)  # of 67
     for crop in cut_kidney_crops(cases, settings, progress=False):
         image, label = crop["image"][0], crop["label"][0]
         assert image.shape == (88, 88, 80)
