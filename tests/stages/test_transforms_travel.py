@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from monai.transforms import MapTransform, RandomizableTransform
+from monai.transforms import MapTransform, Randomizable
 from torch import nn
 
 from nephro_monai import io, reporting, stages, transforms
@@ -38,6 +38,8 @@ def argument(name: str) -> Any:
     """A value for a parameter without a default: keys and folders are text, bounds by name, all else is a network."""
     if name == "bounds":
         return {"pixel_mm": (0.5, 1.0)}
+    if name == "spacing_mm":
+        return (0.5, 1.0, 2.0)
     return "text" if name == "keys" or name.endswith("_dir") else AnyNetwork()
 
 
@@ -56,4 +58,4 @@ def test_it_can_be_pickled(kind) -> None:
     plain = (str, int, float, bool, tuple, type(None))
     assert all(getattr(there, k) == v for k, v in vars(transform).items() if isinstance(v, plain))
     # Names say it: what is random starts with "Rand", and takes a seed.
-    assert kind.__name__.startswith("Rand") == issubclass(kind, RandomizableTransform)
+    assert kind.__name__.startswith("Rand") == issubclass(kind, Randomizable)
