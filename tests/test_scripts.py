@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from nephro_monai.evaluation.experiment_plan import read_experiment
 from nephro_monai.io import LoadScand
 from nephro_monai.networks.vnet import VNet
 from nephro_monai.transforms import CheckTrainingRanged
@@ -52,3 +53,15 @@ def test_the_training_range_of_a_folder_fits_the_cascades_configuration(phantom_
         assert warn(LoadScand()({"image": path}))["warnings"] == ()
     assert main([]) == main([str(tmp_path)]) == 2
     assert "KiTS19" in capsys.readouterr().err
+
+
+def test_the_pictures_of_the_study_show_what_each_network_sees(phantom_cohort: Path):
+    made = runpy.run_path(str(SCRIPTS / "draw_ingredients.py"))["training_patches"]
+    trainings = read_experiment("synthetic-to-real").trainings
+    seen = {name: made(trainings[name], str(phantom_cohort)) for name in ("masses", "cysts")}
+    for name, (image, label) in seen.items():
+        assert image.shape == label.shape == (6, 48, 48)
+        assert image.min() >= -1 and image.max() <= 1 and (label == 1).any()
+        assert label.max() <= (3 if name == "cysts" else 2)
+    again, _ = made(trainings["masses"], str(phantom_cohort))
+    assert (again == seen["masses"][0]).all()

@@ -109,19 +109,19 @@ class CTSynthesis(nn.Module):
         """Maps (B, X, Y, Z) with cysts and masses, and the masses' depth; drawn anew where `need_tumor` wants one."""
         maps = tissues.clone()
         depth = self._put_masses(maps)
-        for _ in range(_TRIES if self.settings.need_tumor else 0):
+        if not self.settings.need_tumor:
+            return maps, depth
+        for _ in range(_TRIES):
             left = ~is_tissue(maps, TUMOR_TISSUES).flatten(1).any(dim=1)
             if not left.any():
                 return maps, depth
             some = tissues[left].clone()
             depth[left] = self._put_masses(some)
             maps[left] = some
-        if self.settings.need_tumor:
-            raise ValueError(
-                f"A map has no tumor after {_TRIES} draws; give maps with a kidney, raise masses.mass_share (now "
-                f"{self.settings.masses.mass_share}), or drop need_tumor."
-            )
-        return maps, depth
+        raise ValueError(
+            f"A map has no tumor after {_TRIES} draws; give maps with a kidney, raise masses.mass_share (now "
+            f"{self.settings.masses.mass_share}), or drop need_tumor."
+        )
 
     def _put_masses(self, maps: torch.Tensor) -> torch.Tensor:
         spacing, masses = self.settings.spacing_mm, self.settings.masses
