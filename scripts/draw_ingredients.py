@@ -17,11 +17,12 @@ from nephro_monai.evaluation.experiment_plan import Training, read_experiment
 
 _PATCHES = 6
 _COLORS = {KIDNEY: "#ffb000", TUMOR: "#dc267f", CYST: "#648fff"}
+_TUMOR_FIRST = 1000
 _SEED = 3
 
 
 def training_patches(training: Training, data: str) -> tuple[np.ndarray, np.ndarray]:
-    """Middle slices of the first patches of a training, as the network gets them.
+    """The slices with most tumor, else most kidney, of the first patches of a training, as the network gets them.
 
     Args:
         training: Of a V-Net with `synthetic.json`.
@@ -37,24 +38,29 @@ def training_patches(training: Training, data: str) -> tuple[np.ndarray, np.ndar
     torch.manual_seed(_SEED)
     synthesis, augmentation = (parser.get_parsed_content(f"train#{part}") for part in ("synthesis", "augmentation"))
     image, label = augmentation(*synthesis(batch["tissues"]))
-    middle = image.shape[-1] // 2
-    return image[:, 0, ..., middle].numpy(), label[:, 0, ..., middle].numpy()
+    shown = (_TUMOR_FIRST * (label == TUMOR) + (label > 0)).sum(dim=(1, 2, 3)).argmax(dim=1)
+    patches = torch.arange(len(image))
+    return image[patches, 0, ..., shown].numpy(), label[patches, 0, ..., shown].numpy()
 
 
 def draw(data: str, out: str) -> None:
-    """One row of patches for each row of the study."""
+    """One row of patches for each row of the study that looks unlike the one before."""
     experiment = read_experiment("synthetic-to-real")
-    rows = [(row.name, experiment.trainings[row.trainings[0]]) for row in experiment.rows]
-    figure, axes = plt.subplots(len(rows), _PATCHES, figsize=(1.7 * _PATCHES, 1.95 * len(rows)), squeeze=False)
-    for line, (name, training) in zip(axes, rows, strict=True):
-        for axis, image, label in zip(line, *training_patches(training, data), strict=True):
+    rows: list[tuple[str, tuple[np.ndarray, np.ndarray]]] = []
+    for row in experiment.rows:
+        patches = training_patches(experiment.trainings[row.trainings[0]], data)
+        if not rows or any(not np.array_equal(*pair) for pair in zip(patches, rows[-1][1], strict=True)):
+            rows.append((row.name, patches))
+    size = (1.7 * _PATCHES, 2.0 * len(rows))
+    figure, axes = plt.subplots(len(rows), _PATCHES, figsize=size, squeeze=False, layout="constrained")
+    for line, (name, patches) in zip(axes, rows, strict=True):
+        for axis, image, label in zip(line, *patches, strict=True):
             axis.imshow(image.T, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
             for value, color in _COLORS.items():
                 if (label == value).any():
                     axis.contour(value == label.T, [0.5], colors=color, linewidths=1)
             axis.axis("off")
         line[0].set_title(name, loc="left", fontsize=9)
-    figure.tight_layout()
     figure.savefig(out, dpi=80)
 
 

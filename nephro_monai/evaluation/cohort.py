@@ -197,8 +197,7 @@ def _predicted(path: Path, row: Mapping[str, str]) -> PredictedCase:
         if path.name == "segmentation.nii.gz" and (file := path.with_name("diagnosis.json")).is_file():
             diagnosis = json.loads(file.read_text(encoding="utf-8"))
         slices = tuple(_slices(diagnosis))
-        probability = diagnosis.get("probability_malignant", diagnosis.get("mean_probability_malignant"))
-        probability = None if probability is None else _probability(probability)
+        probability = _patient_probability(diagnosis)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         return PredictedCase(None, reason=f"its diagnosis.json is not valid JSON of a diagnosis ({error!r})")
     try:
@@ -209,6 +208,17 @@ def _predicted(path: Path, row: Mapping[str, str]) -> PredictedCase:
         segmentation=path, verdict=diagnosis.get("verdict"), probability=probability,
         seconds=seconds if seconds == seconds else None, slices=slices,
     )  # fmt: skip
+
+
+def _patient_probability(diagnosis: Mapping[str, Any]) -> float | None:
+    """As the verdict is made: any malignant tumor decides, so the most probably malignant tumor gives the patient's."""
+    value = diagnosis.get("probability_malignant")
+    if value is None and not diagnosis.get("models"):  # those judge the patient, not tumors
+        means = [tumor.get("mean_probability_malignant") for tumor in diagnosis.get("tumors") or ()]
+        value = max((_probability(mean) for mean in means if mean is not None), default=None)
+    if value is None:
+        value = diagnosis.get("mean_probability_malignant")
+    return None if value is None else _probability(value)
 
 
 def _slices(diagnosis: Mapping[str, Any]) -> Iterator[PredictedSlice]:

@@ -103,3 +103,33 @@ def test_slices_of_a_diagnosis(predictions):
     assert [(s.index, s.probability, s.vote) for s in found] == [(9, 0.7, "malignant")]
     path.write_text(json.dumps({"verdict": "malignant", "mean_probability_malignant": 1.7}))
     assert "0..1, got 1.7" in find_predictions(predictions)["case_00000"].reason
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "expected"),
+    [
+        ({"mean_probability_malignant": 0.4, "tumors": []}, 0.4),
+        ({"mean_probability_malignant": 0.4, "tumors": [{"mean_probability_malignant": 0.2}, {}]}, 0.2),
+        (
+            {
+                "mean_probability_malignant": 0.4,
+                "tumors": [{"mean_probability_malignant": 0.2}, {"mean_probability_malignant": 0.9}],
+            },
+            0.9,
+        ),
+        (
+            {
+                "mean_probability_malignant": 0.4,
+                "models": [{"model": "fold 1"}],
+                "tumors": [{"mean_probability_malignant": 0.9}],
+            },
+            0.4,
+        ),
+        ({"probability_malignant": 0.7, "tumors": [{"mean_probability_malignant": 0.9}]}, 0.7),
+        ({"mean_probability_malignant": None, "tumors": [{"mean_probability_malignant": None}]}, None),
+    ],
+)
+def test_probability_of_a_patient_is_that_of_the_most_probably_malignant_tumor(predictions, diagnosis, expected):
+    path = predictions / "case_00000" / "diagnosis.json"
+    path.write_text(json.dumps({"verdict": "malignant", **diagnosis}))
+    assert find_predictions(predictions)["case_00000"].probability == expected
