@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from nephro_monai.phantom.canvas import Grid, rotation_matrix, smooth_noise
 from nephro_monai.phantom.config import PhantomConfig, Special
+from nephro_monai.phantom.healthy import without_tumors
 from nephro_monai.phantom.layout import find_spine
 from nephro_monai.phantom.plan import Plan
 from nephro_monai.phantom.shapes import (
@@ -64,6 +64,8 @@ def build_scene(config: PhantomConfig, plan: Plan, rng: np.random.Generator) -> 
         shapes = replace(shapes, origin=shapes.origin + offset)
         fov = 512 * float(rng.uniform(*config.parameters.scan["pixel_mm"]))
     spine = find_spine(shapes, rng, yaw, expected_x=0.0 if config.label_map else float(offset[2]))
+    if plan.subtype is None or plan.replace:
+        shapes = without_tumors(shapes, spine, rng)
     shapes, special = _with_specials(shapes, plan, spine, rng)
     shapes = _with_tumors(shapes, plan, spine, rng)
     if config.field_of_view == "abdomen":
@@ -117,36 +119,14 @@ def _bridge(
 
 
 def _with_tumors(shapes: Shapes, plan: Plan, spine: NDArray, rng: np.random.Generator) -> Shapes:
-    """Removes, keeps or adds tumors as planned."""
-    present = bool((shapes.tumor < 0).any())
-    if present and (plan.subtype is None or plan.replace):
-        far = np.full_like(shapes.tumor, 2 * REACH_MM)
-        volume_ml = float((shapes.tumor < 0).sum()) * float(np.prod(shapes.spacing)) / 1000
-        as_kidney = volume_ml < 15 and rng.uniform() < 0.7
-        kidney = shapes.kidney if as_kidney else np.maximum(shapes.kidney, 1.0 - shapes.tumor)
-        if (kidney < 0).sum() > 2000:
-            shapes = shapes.with_fields(_without_crumbs(kidney), far)
-        else:
-            shapes = shapes.with_fields(shapes.kidney, far)
-        present = False
+    """Keeps or adds tumors as planned."""
     if plan.subtype is None:
         return shapes
-    if not present:
+    if not (shapes.tumor < 0).any():
         shapes = add_mass(shapes, rng, plan.diameter_mm, spine)
     if plan.extra_mm:
         shapes = add_mass(shapes, rng, plan.extra_mm, spine)
     return shapes
-
-
-def _without_crumbs(kidney: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Removes the shells that a taken-out tumor leaves."""
-    components, count = ndimage.label(kidney < 0)
-    if count < 2:
-        return kidney
-    sizes = np.bincount(components.ravel())
-    small = sizes < 0.12 * sizes[1:].max()
-    small[0] = False
-    return np.where(small[components], np.float32(3.0), kidney).astype(np.float32)
 
 
 def _draw_thickness(config: PhantomConfig, rng: np.random.Generator) -> float:
