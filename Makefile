@@ -75,8 +75,7 @@ evaluate-real: $(STAMP) ## development figures on real CT: REAL=DIR holds real_c
 	$(BIN)/nephro predict out/evaluate-real/stacks --out out/evaluate-real/slices --device $(DEVICE) --overwrite
 	$(BIN)/nephro evaluate-slices out/evaluate-real/slices --data out/evaluate-real/stacks
 
-# What each network is trained on: whole scans, the surroundings of kidneys, and two sets of surroundings of tumors.
-ON_SCANS := kidney_ct_detection_faster_rcnn kidney_tumor_ct_segmentation_vnet
+# What is trained on the surroundings of tumors, of which there are two sets.
 ON_TUMORS := ct_colorization_cic
 ON_PATIENTS := renal_tumor_ct_classification_densenet renal_tumor_ct_classification_inception renal_tumor_ct_patient_classification
 
@@ -101,23 +100,27 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	  resume=(); if [ -f "runs/$$out/checkpoints/last.ckpt" ]; then resume=(--resume); fi; \
 	  $(BIN)/nephro train "$$bundle" --data "runs/$$data" --out "runs/$$out" --device $(DEVICE) "$$@" $${resume[@]+"$${resume[@]}"}; \
 	}; \
-	for bundle in $(ON_SCANS); do train "$$bundle" "$$bundle" scans; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
+	detector=kidney_ct_detection_faster_rcnn vnet=kidney_tumor_ct_segmentation_vnet; \
+	train $$detector $$detector scans; $(BIN)/nephro install-weights runs/$$detector $$detector; \
+	narrow=(--set 'patch_size=[48,48,32]' --set 'patch_context=[68,68,44]' --set batch_size=4 --set patches_per_epoch=800); \
+	train $$vnet $$vnet scans "$${narrow[@]}"; \
 	for bundle in $(ON_TUMORS); do train "$$bundle" "$$bundle" tumors; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
 	for bundle in $(ON_PATIENTS); do train "$$bundle" "$$bundle" patients; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
-	vnet=kidney_tumor_ct_segmentation_vnet; \
-	train vnet_kidneys $$vnet kidneys --set flat_share=0.0 --init runs/$$vnet/model.pt --set learning_rate=0.0012 --set epochs=44; \
-	$(BIN)/nephro install-weights runs/vnet_kidneys $$vnet; \
-	synthetic=(--config synthetic.json --set 'class_weights=[1.0,1.0,1.0]'); \
+	train vnet_kidneys $$vnet kidneys "$${narrow[@]}" --set flat_share=0.0 --init runs/$$vnet/model.pt --set learning_rate=0.0012 --set epochs=44; \
+	synthetic=(--config synthetic.json "$${narrow[@]}" --set 'class_weights=[1.0,1.0,1.0]' --set 'loss#batch=true' --set 'loss#lambda_ce=1.0'); \
 	train vnet_synthetic $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_kidneys/model.pt --set flat_share=0.0 --set learning_rate=0.0012 --set epochs=32; \
 	train vnet_flat $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_synthetic/model.pt --set flat_share=0.3 --set learning_rate=0.0007 --set epochs=7; \
-	$(BIN)/nephro install-weights runs/vnet_flat $$vnet; \
+	train vnet_wide $$vnet whole_anatomies --config synthetic.json --init runs/vnet_flat/model.pt --set learning_rate=0.0015 --set epochs=27; \
+	train vnet_wide_longer $$vnet whole_anatomies --config synthetic.json --init runs/vnet_wide/model.pt --set learning_rate=0.001 --set epochs=14; \
+	$(BIN)/nephro install-weights runs/vnet_wide_longer $$vnet; \
 	$(BIN)/python scripts/add_cyst_class.py runs/vnet_flat/model.pt runs/vnet_flat/with_cysts.pt; \
 	coarse=(--config synthetic.json --config coarse.json --config coarse_training.json); \
 	train vnet_coarse_even $$vnet more_anatomies "$${coarse[@]}" --set 'class_weights=[1.0,1.0,1.0,1.0]' --set 'loss#lambda_ce=1.0' --set 'loss#smooth_nr=3.0' --set 'loss#smooth_dr=3.0' --init runs/vnet_flat/with_cysts.pt --set learning_rate=0.0015 --set epochs=19; \
 	train vnet_coarse $$vnet more_anatomies "$${coarse[@]}" --init runs/vnet_coarse_even/model.pt --set learning_rate=0.0015 --set epochs=18; \
 	train vnet_coarse_longer $$vnet more_anatomies "$${coarse[@]}" --init runs/vnet_coarse/model.pt --set epochs=32; \
 	train vnet_coarse_whole $$vnet whole_anatomies "$${coarse[@]}" --init runs/vnet_coarse_longer/model.pt --set learning_rate=0.0015 --set epochs=25; \
-	$(BIN)/nephro install-weights runs/vnet_coarse_whole $$vnet --name coarse.pt; \
+	train vnet_coarse_whole_longer $$vnet whole_anatomies "$${coarse[@]}" --init runs/vnet_coarse_whole/model.pt --set learning_rate=0.001 --set epochs=19; \
+	$(BIN)/nephro install-weights runs/vnet_coarse_whole_longer $$vnet --name coarse.pt; \
 	enet1=kidney_ct_segmentation_enet enet2=kidney_tumor_ct_segmentation_enet scnet=kidney_tumor_ct_segmentation_scnet; \
 	train $$enet1 $$enet1 slices --set epochs=12; \
 	train enet2_tversky $$enet2 anatomies --set cross_entropy=0.0 --set epochs=36; \
