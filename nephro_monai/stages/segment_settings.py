@@ -31,7 +31,7 @@ class SegmentSettings:
 
     spacing_mm: tuple[float, float, float] = (2.0, 2.0, 3.0)
     window_hu: tuple[float, float] = SEGMENTATION_WINDOW_HU
-    roi_size: tuple[int, int, int] = (48, 48, 32)
+    roi_size: tuple[int, int, int] = (64, 64, 32)
     overlap: float = 0.5
     batch_size: int = 2
     smallest_kidney_ml: float = 2.0
