@@ -79,6 +79,11 @@ def _outward(kidney: torch.Tensor, at: list[int], spacing: Spacing) -> torch.Ten
     return offset / offset.norm().clamp_min(1e-3)
 
 
+def _pushed(kidney: torch.Tensor, at: list[int], push_mm: float, spacing: Spacing) -> torch.Tensor:
+    """Voxel coordinates of the point that lies `push_mm` outward of a voxel of a kidney's surface."""
+    return torch.tensor(at, dtype=torch.float32) + _outward(kidney, at, spacing) * push_mm / torch.tensor(spacing)
+
+
 def _box_around(
     center: torch.Tensor, reach_mm: float, spacing: Spacing, shape: torch.Size
 ) -> tuple[slice, slice, slice] | None:
@@ -116,9 +121,7 @@ def add_masses(tissues: torch.Tensor, spacing: Spacing, ranges: MassRanges) -> t
     for b, (at, radius) in enumerate(zip(places, radii, strict=True)):
         if not wanted[b] or at is None or sizes[b] < _SMALLEST_KIDNEY_VOXELS:
             continue
-        push = radius * float(uniform((), *ranges.buried))
-        center = torch.tensor(at, dtype=torch.float32)
-        center = center + _outward(kidney[b], at, spacing) * push / torch.tensor(spacing)
+        center = _pushed(kidney[b], at, radius * float(uniform((), *ranges.buried)), spacing)
         box = _box_around(center, 1.75 * radius, spacing, tissues.shape[1:])
         if box is None:
             continue
@@ -146,6 +149,8 @@ def _lumpy_depth(
 def add_cysts(tissues: torch.Tensor, spacing: Spacing, ranges: MassRanges) -> None:
     """Adds simple cysts to the kidneys of some patches, in place; they keep the kidney's label, as in KiTS19.
 
+    As masses they lie from inside the kidney to outside: a cyst that bulges out is what is most easily called a tumor.
+
     Args:
         tissues: (B, X, Y, Z) uint8.
         spacing: Of its voxels in mm.
@@ -157,17 +162,20 @@ def add_cysts(tissues: torch.Tensor, spacing: Spacing, ranges: MassRanges) -> No
     if not has.any():
         return
     kidney = is_tissue(tissues, (Tissue.KIDNEY_CORTEX, Tissue.KIDNEY_MEDULLA))
+    surface = _surface(kidney)
     for round_ in range(int(counts.max())):
-        places = _some_voxels(kidney, torch.rand(batch))
+        places = _some_voxels(surface, torch.rand(batch))
         radii = 0.5 * log_uniform((batch,), *ranges.cyst_diameter_mm)
+        pushes = radii * uniform((batch,), *ranges.cyst_buried)
         stretch = uniform((batch, 3), 0.9, 1.1)
         for b, at in enumerate(places):
             if counts[b] <= round_ or at is None:
                 continue
-            box = _box_around(torch.tensor(at), 1.1 * float(radii[b]), spacing, tissues.shape[1:])
+            center = _pushed(kidney[b], at, float(pushes[b]), spacing)
+            box = _box_around(center, 1.1 * float(radii[b]), spacing, tissues.shape[1:])
             if box is None:
                 continue
-            x, y, z = coordinates_mm(box, at, spacing, device)
+            x, y, z = coordinates_mm(box, center.tolist(), spacing, device)
             p, q, r = (radii[b] * stretch[b]).tolist()
             view = tissues[b][box]
             inside = (x / p) ** 2 + (y / q) ** 2 + (z / r) ** 2 < 1

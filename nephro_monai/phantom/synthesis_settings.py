@@ -42,6 +42,7 @@ class MassRanges:
         cyst_share: Of the patches with a kidney that get simple cysts.
         most_cysts: Cysts of such a patch, at most.
         cyst_diameter_mm: Drawn log-uniformly.
+        cyst_buried: From the cyst's center to the kidney's surface, in radii, as `buried`.
     """
 
     mass_share: float = _MASSES["mass_share"]
@@ -54,6 +55,7 @@ class MassRanges:
     cyst_share: float = _MASSES["cyst_share"]
     most_cysts: int = _MASSES["most_cysts"]
     cyst_diameter_mm: Range = _MASSES["cyst_diameter_mm"]
+    cyst_buried: Range = _MASSES["cyst_buried"]
 
 
 @dataclass(frozen=True)

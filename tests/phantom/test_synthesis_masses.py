@@ -104,3 +104,20 @@ def test_surface_and_choice_of_voxels_against_numpy() -> None:
     solid = kidney_in_fat(1) == Tissue.KIDNEY_CORTEX
     assert int(_surface(solid).sum()) == 20**3 - 18**3
     assert not _surface(torch.ones(1, 5, 5, 5, dtype=torch.bool)).any(), "the rim of a patch is no surface"
+
+
+def test_cysts_bulge_out_of_the_kidney_where_they_are_pushed_out() -> None:
+    """A ball whose center lies 0.6 radii outside of a flat face has 0.104 of its volume inside (spherical cap)."""
+    shares = []
+    for place in (0.6, -0.9):
+        torch.manual_seed(7)
+        maps = torch.full((12, 60, 60, 60), int(Tissue.VISCERAL_FAT), dtype=torch.uint8)
+        maps[:, :30] = Tissue.KIDNEY_CORTEX
+        kidney = maps == Tissue.KIDNEY_CORTEX
+        ranges = MassRanges(cyst_share=1.0, most_cysts=1, cyst_diameter_mm=(20.0, 20.0), cyst_buried=(place, place))
+        add_cysts(maps, (1.0, 1.0, 1.0), ranges)
+        cyst = maps == Tissue.KIDNEY_CYST
+        inside = (cyst & kidney).sum((1, 2, 3)) / cyst.sum((1, 2, 3))
+        shares.append(float(inside.median()))
+    assert shares[0] == pytest.approx(0.104, abs=0.05)
+    assert shares[1] == pytest.approx(0.993, abs=0.02)
