@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from nephro_monai.geometry.scan_statistics import ScanStatistics, measure_scan
 from nephro_monai.io import LoadScand
-from nephro_monai.transforms.check_training_range import ScanStatistics, measure_scan
 
 _OUTERMOST = 1.0
 _STEPS = {
     "slice_thickness_mm": 0.1, "pixel_mm": 0.05, "field_of_view_mm": 5.0, "length_mm": 10.0, "darkest_hu": 10.0,
-    "soft_tissue_hu": 10.0,
+    "soft_tissue_hu": 10.0, "gas_share": 0.01, "bone_share": 0.01, "cut_off_share": 0.01, "parts_share": 0.01,
+    "metal_ml": 0.1,
 }  # fmt: skip
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from nephro_monai.evaluation.experiment_plan import read_experiment
+from nephro_monai.geometry.scan_statistics import ScanStatistics
 from nephro_monai.io import LoadScand
 from nephro_monai.networks.vnet import VNet
 from nephro_monai.transforms import CheckTrainingRanged
-from nephro_monai.transforms.check_training_range import ScanStatistics
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
@@ -32,13 +32,17 @@ def test_a_network_with_a_cyst_class_says_of_the_others_what_it_said_before():
 
 def test_the_training_range_is_what_most_scans_hold_rounded_outward():
     bounds_of = runpy.run_path(str(SCRIPTS / "measure_training_range.py"))["bounds_of"]
-    found = [ScanStatistics(0.1 * (k % 48) + 0.3, 0.61 + 0.001 * k, 351, 233, -1000, 41 + k % 90) for k in range(300)]
+    body = {"gas_share": 0.021, "bone_share": 0.02, "cut_off_share": 0.0, "parts_share": 0.0, "metal_ml": 0.0}
+    found = [
+        ScanStatistics(0.1 * (k % 48) + 0.3, 0.61 + 0.001 * k, 351, 233, -1000, 41 + k % 90, **body) for k in range(300)
+    ]
     found[7] = replace(found[7], slice_thickness_mm=20, darkest_hu=-3000, soft_tissue_hu=float("nan"))
     found[8] = replace(found[8], slice_thickness_mm=0.01, length_mm=2)
     bounds = bounds_of(found)
     assert bounds["slice_thickness_mm"] == [0.3, 5.0] and bounds["pixel_mm"] == [0.6, 0.95]
     assert (bounds["field_of_view_mm"], bounds["length_mm"]) == ([350, 355], [230, 240])
     assert (bounds["darkest_hu"], bounds["soft_tissue_hu"]) == ([-1000, -1000], [40, 130])
+    assert (bounds["gas_share"], bounds["metal_ml"]) == ([0.02, 0.03], [0.0, 0.0])
     few = bounds_of(found[:20])
     assert few["slice_thickness_mm"] == [0.0, 20.0], "no outermost hundredth among so few"
 

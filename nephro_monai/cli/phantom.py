@@ -62,17 +62,20 @@ def phantom(
         _preview(preview, seed, labels, (excluded, only), ranges)
     if out is None or cases is None:
         return
-    case = PhantomConfig.with_parameters(ranges, shape=shape, field_of_view=field_of_view)
-    if field_of_view == "tumors":
-        case = replace(case, no_tumor_share=0.0)
-    cohort = CohortConfig(
-        cases=cases, seed=seed,
-        case=replace(case, phase=phase, second_phase=second_phase),  # type: ignore[arg-type]
-        kinds=tuple(kind or ["random"]),  # type: ignore[arg-type]
-        labels=labels,
-        exclude_cases=excluded, only_cases=only,
-        small=small, tissues=tissues, first_index=first_index, workers=workers, overwrite=overwrite,
-    )  # fmt: skip
+    try:
+        case = PhantomConfig.with_parameters(ranges, shape=shape, field_of_view=field_of_view)
+        if field_of_view == "tumors":
+            case = replace(case, no_tumor_share=0.0)
+        cohort = CohortConfig(
+            cases=cases, seed=seed,
+            case=replace(case, phase=phase, second_phase=second_phase),  # type: ignore[arg-type]
+            kinds=tuple(kind or ["random"]),  # type: ignore[arg-type]
+            labels=labels,
+            exclude_cases=excluded, only_cases=only,
+            small=small, tissues=tissues, first_index=first_index, workers=workers, overwrite=overwrite,
+        )  # fmt: skip
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     _generate(out, cohort)
 
 

@@ -41,17 +41,24 @@ def tissue_crops_of_folder(
 
     Args:
         folder: Holds `tissue_crops.npz`, or cases in KiTS19 layout with `tissues.nii.gz`.
-        settings: How to cut, and the spacing that stored crops must have.
+        settings: How to cut, and the spacing and the least shape that stored crops must have.
         workers: Threads that cut; None for one per core.
         progress: Show a progress bar.
 
     Raises:
-        TrainingDataError: If there is neither, or the stored crops have another spacing.
+        TrainingDataError: If there is neither, or the stored crops have another spacing or are too small.
     """
     settings = settings or CropSettings()
     stored = Path(folder) / TISSUE_CROPS_FILE
     if stored.is_file():
-        return load_tissue_crops(stored, settings.spacing_mm)
+        crops = load_tissue_crops(stored, settings.spacing_mm)
+        least = tuple(min(crop["tissues"].shape[axis] for crop in crops) for axis in (1, 2, 3))
+        if any(have < want for have, want in zip(least, settings.minimum_shape, strict=True)):
+            raise TrainingDataError(
+                f"{stored} holds crops of down to {least} voxels, wanted are at least {tuple(settings.minimum_shape)}; "
+                "cut them anew with this minimum_shape, or train on smaller patches (patch_context)."
+            )
+        return crops
     cases = list_training_cases(folder, require=("segmentation", "tissues"))
     return cut_tissue_crops(cases, settings, workers, progress)
 

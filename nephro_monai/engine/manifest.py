@@ -13,6 +13,7 @@ from nephro_monai.constants import DISCLAIMER
 from nephro_monai.engine.environment import git_revision, peak_memory_gib, versions
 from nephro_monai.errors import OutputError
 from nephro_monai.io.atomic import atomic_path, remove_partial_files
+from nephro_monai.io.training_notice import training_notice
 
 if TYPE_CHECKING:
     from nephro_monai.engine.runner import CaseOutcome, RunOptions
@@ -24,7 +25,7 @@ CASE_FILES = ("segmentation.nii.gz", "overview.png", "report.html", "diagnosis.j
 
 _COLUMNS = (
     "case", "status", "verdict", "reason", "mean_probability_malignant", "slices", "kidneys", "kidney_ml",
-    "tumors", "tumor_ml", "largest_tumor_mm", "seconds", "path",
+    "tumors", "tumor_ml", "largest_tumor_mm", "seconds", "path", "notice",
 )  # fmt: skip
 
 
@@ -98,6 +99,7 @@ class Manifest:
         stages = list(dict.fromkeys(stage for seconds in per_case.values() for stage in seconds))
         return {
             "disclaimer": DISCLAIMER,
+            "training_notice": training_notice(self.provenance),
             "started": self._started,
             "finished": finished,
             "device": self.options.device,
@@ -135,4 +137,5 @@ def summary_row(outcome: CaseOutcome) -> dict[str, Any]:
         "largest_tumor_mm": max((t["largest_diameter_mm"] for t in tumors), default=""),
         "seconds": round(sum(outcome.seconds.values()), 2) if outcome.seconds else "",
         "path": outcome.case.path,
+        "notice": " ".join(filter(None, (found.get("training_notice"), DISCLAIMER))),
     }

@@ -26,7 +26,13 @@ def print_summary(outcomes: Sequence[CaseOutcome], output_dir: Path, console: Co
         console: Where to print; standard output by default.
     """
     console = console or Console()
-    caption = f"mm: largest tumor's diameter; p: mean probability of malignant. {DISCLAIMER} Results: {output_dir}"
+    notices = dict.fromkeys(
+        o.diagnosis["training_notice"] for o in outcomes if o.diagnosis and "training_notice" in o.diagnosis
+    )
+    caption = " ".join((
+        "mm: largest tumor's diameter; p: mean probability of malignant.", *notices, DISCLAIMER,
+        f"Results: {output_dir}",
+    ))  # fmt: skip
     table = Table(title="Cases", caption=caption)
     for name in ("case", "verdict", "kidneys ml", "tumors", "mm", "p", "s", "reason"):
         text = name in ("case", "verdict", "reason")

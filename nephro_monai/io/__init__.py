@@ -9,6 +9,7 @@ from nephro_monai.io.save_boxes import SaveKidneyBoxesd
 from nephro_monai.io.save_diagnosis import SaveDiagnosisd
 from nephro_monai.io.save_segmentation import SaveSegmentationd, save_label_map
 from nephro_monai.io.second_phase import LoadSecondPhased, load_second_phase, second_phase_path
+from nephro_monai.io.training_notice import training_notice
 
 __all__ = [
     "LoadScand",
@@ -24,4 +25,5 @@ __all__ = [
     "remove_partial_files",
     "save_label_map",
     "second_phase_path",
+    "training_notice",
 ]

@@ -14,8 +14,9 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from nephro_monai.constants import CLASS_NAMES, DISCLAIMER, SLICE_CLASS_NAMES, SYNTHETIC_NOTICE
+from nephro_monai.constants import CLASS_NAMES, DISCLAIMER, SLICE_CLASS_NAMES
 from nephro_monai.io.atomic import atomic_path
+from nephro_monai.io.training_notice import training_notice
 from nephro_monai.structures import Box, Diagnosis, Kidney, ModelVote, Scan, SliceVote, Tumor, TumorVote
 
 __all__ = ["SCHEMA_VERSION", "SaveDiagnosisd", "diagnosis_content"]
@@ -86,7 +87,7 @@ def diagnosis_content(case: Mapping[Hashable, Any], provenance: Mapping[str, Any
     return _plain({
         "schema_version": SCHEMA_VERSION,
         "disclaimer": DISCLAIMER,
-        "training_notice": _training_notice(provenance),
+        "training_notice": training_notice(provenance),
         **({"warnings": case["warnings"]} if "warnings" in case else {}),
         "case": case["case"],
         "verdict": diagnosis.verdict,
@@ -103,15 +104,6 @@ def diagnosis_content(case: Mapping[Hashable, Any], provenance: Mapping[str, Any
         "scan": _scan(case["scan"]),
         "provenance": provenance,
     })  # fmt: skip
-
-
-def _training_notice(provenance: Mapping[str, Any]) -> str:
-    """The notice for synthetic training, unless a network says that it was trained on something else."""
-    networks = [entry for entry in provenance.values() if isinstance(entry, Mapping) and "trained_on" in entry]
-    others = [entry for entry in networks if "synthetic" not in str(entry["trained_on"]).lower()]
-    if not others:
-        return SYNTHETIC_NOTICE
-    return "Trained on: " + "; ".join(f"{e.get('bundle', 'network')}: {e['trained_on']}" for e in networks) + "."
 
 
 def _kidney(kidney: Kidney, affine: np.ndarray) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,39 +11,13 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from nephro_monai.constants import KIDNEY
+from nephro_monai.geometry.scan_statistics import measure_scan
 
-__all__ = ["CheckTrainingRanged", "ScanStatistics", "measure_kidney_hu", "measure_scan"]
+__all__ = ["CheckTrainingRanged", "measure_kidney_hu"]
 
-_LOOKED_AT = 1_000_000
-_SOFT_TISSUE_HU = (-60.0, 250.0)
-_BIN_HU = 10.0
-_BODY_ABOVE_HU = -300.0
 _FEWEST_KIDNEY_VOXELS = 200
-
-
-@dataclass(frozen=True)
-class ScanStatistics:
-    """What can be said of a scan without a network; each is a name that bounds may be given for.
-
-    Attributes:
-        slice_thickness_mm: From axial slice to axial slice.
-        pixel_mm: In the axial plane, the larger of the two.
-        field_of_view_mm: In the axial plane, the larger of the two.
-        length_mm: From the lowest slice to the highest.
-        darkest_hu: 1st percentile of all voxels: air or fat in CT.
-        soft_tissue_hu: Most frequent HU between -60 and 250, apart from the slope of the fat; not a number where hardly
-            any voxel lies there.
-    """
-
-    slice_thickness_mm: float
-    pixel_mm: float
-    field_of_view_mm: float
-    length_mm: float
-    darkest_hu: float
-    soft_tissue_hu: float
-
-
 _TRAINED_ON = "the networks were trained on {low:.3g} to {high:.3g}"
+_USUAL = "in a CT of the abdomen {high:.0%} at most: this is perhaps another part, on which no network was trained."
 _SENTENCES = {
     "slice_thickness_mm": f"Axial slices lie {{value:.3g}} mm apart; {_TRAINED_ON} mm.",
     "pixel_mm": f"Pixels of the axial slices measure {{value:.3g}} mm; {_TRAINED_ON} mm.",
@@ -55,6 +28,19 @@ _SENTENCES = {
         "({low:.0f} to {high:.0f} HU): the values may not be HU, or may be shifted, or this is no CT."
     ),
     "soft_tissue_hu": (f"Soft tissue lies at {{value:.0f}} HU; {_TRAINED_ON} HU: the values may be shifted or scaled."),
+    "gas_share": f"Lungs or gas fill {{value:.0%}} of the body, {_USUAL}",
+    "bone_share": f"Bone, or what is as dense, fills {{value:.0%}} of the body, {_USUAL}",
+    "cut_off_share": (
+        "The body is cut off along {value:.0%} of the edge of the axial slices; in training along {high:.0%} at most."
+    ),
+    "parts_share": (
+        "In {value:.0%} of the slices arms or legs lie beside the trunk, as in no training scan; their streaks may be "
+        "taken for tissue."
+    ),
+    "metal_ml": (
+        "The scan holds {value:.2g} ml of metal, or of what is as dense; its streaks hide tissue and may be taken for "
+        "some."
+    ),
 }
 _NO_CONTRAST = (
     "The scan seems to be without contrast agent (what was outlined as kidney has {value:.0f} HU); without it tumors "
@@ -63,42 +49,6 @@ _NO_CONTRAST = (
 _NO_SOFT_TISSUE = (
     "Hardly any voxel has the HU of soft tissue: the values may not be HU, or this is no CT of the abdomen."
 )
-
-
-def measure_scan(image: torch.Tensor, affine: np.ndarray) -> ScanStatistics:
-    """Statistics of a scan.
-
-    Args:
-        image: (1, X, Y, Z) HU, axes R-A-S.
-        affine: 4x4 voxel-to-mm matrix.
-    """
-    x, y, z = (float(s) for s in np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0))
-    columns, rows, slices = image.shape[1:]
-    stride = max(1, round((columns * rows * slices / _LOOKED_AT) ** (1 / 3)))
-    some = torch.as_tensor(image)[0, ::stride, ::stride, ::stride].numpy().astype(np.float32).ravel()
-    return ScanStatistics(
-        slice_thickness_mm=z, pixel_mm=max(x, y), field_of_view_mm=max(x * columns, y * rows), length_mm=z * slices,
-        darkest_hu=float(np.percentile(some, 1)), soft_tissue_hu=_soft_tissue_hu(some),
-    )  # fmt: skip
-
-
-def _soft_tissue_hu(values: np.ndarray) -> float:
-    """Where the histogram peaks among the HU of soft tissue, NaN where under 5 % of the body lies there.
-
-    Only peaks count: in a stout patient the slope of the noisy fat is higher than all soft tissue. Without a peak (in
-    very noisy scans) it is the median.
-    """
-    low, high = _SOFT_TISSUE_HU
-    inside = values[(values > low) & (values < high)]
-    if not len(inside) or len(inside) < 0.05 * (values > _BODY_ABOVE_HU).sum():
-        return float("nan")
-    counts, edges = np.histogram(inside, bins=round((high - low) / _BIN_HU), range=(low, high))
-    smooth = np.convolve(np.pad(counts, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], mode="valid")
-    peaks = np.flatnonzero((smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] >= smooth[2:])) + 1
-    if not len(peaks):
-        return float(np.median(inside))
-    best = int(peaks[smooth[peaks].argmax()])
-    return float(0.5 * (edges[best] + edges[best + 1]))
 
 
 def measure_kidney_hu(image: torch.Tensor, segmentation: torch.Tensor) -> float:

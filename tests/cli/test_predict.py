@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ import nephro_monai
 from nephro_monai.cli.main import app
 from nephro_monai.engine import find_bundle
 from nephro_monai.engine.manifest import CASE_FILES
-from nephro_monai.errors import BundleError, NephroError, ScanError
+from nephro_monai.errors import BundleError, NephroError, ScanError, WeightsError
 
 
 def predict(*arguments: object) -> Any:
@@ -136,6 +137,23 @@ def test_wrong_use_is_refused_before_any_work(
     scan = str(phantom_cohort / "case_00000" / "imaging.nii.gz")
     result = predict(*[scan if a == "SCAN" else a for a in arguments], "--out", tmp_path / "out")
     assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("change", "message"), [("missing", "model.pt"), ("altered", "was altered")])
+def test_weights_that_are_missing_or_altered_are_told_of_before_any_work(
+    phantom_cohort: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    bundle = shutil.copytree(find_bundle("ct_colorization_cic"), tmp_path / "ct_colorization_cic")
+    weights = bundle / "models" / "model.pt"
+    if change == "missing":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    scan = phantom_cohort / "case_00000" / "imaging.nii.gz"
+    result = predict(scan, "--set", f"colorizer#bundle={bundle}", "--out", tmp_path / "out")
+    assert isinstance(result.exception, WeightsError)
     assert message in str(result.exception)
     assert not (tmp_path / "out").exists()
 

@@ -12,7 +12,10 @@ import pytest
 
 from nephro_monai.engine import cascade_parser, instantiate
 
-SHAPES = {"eight_slices": (8, 160, 160), "wide": (24, 128, 199), "extreme_hu": (24, 128, 128), "air": (24, 128, 128)}
+SHAPES = {
+    "eight_slices": (8, 160, 160), "wide": (24, 128, 199), "extreme_hu": (24, 128, 128), "air": (24, 128, 128),
+    "one_kidney": (48, 160, 160),
+}  # fmt: skip
 
 
 def unusual(name: str, cohort: Path) -> nib.Nifti1Image:
@@ -25,9 +28,17 @@ def unusual(name: str, cohort: Path) -> nib.Nifti1Image:
     if name != "air":
         block = hu[first : first + slices, :rows, :columns]
         out[:, : block.shape[1], : block.shape[2]] = block
+    if name == "one_kidney":
+        out[_left_kidney(cohort)] = -100  # KiTS19's last axis runs to the patient's left
     if name == "extreme_hu":
         out[3, 5, 5], out[4, 6, 6] = -6986, 18326
     return nib.Nifti1Image(out, scan.affine)
+
+
+def _left_kidney(cohort: Path) -> np.ndarray:
+    label = np.asanyarray(nib.load(cohort / "case_00002" / "segmentation.nii.gz").dataobj) > 0
+    label[..., : label.shape[2] // 2] = False
+    return label
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +70,31 @@ def test_a_scan_without_a_body_says_that_nothing_was_found(results: tuple[Path, 
     assert content["verdict"] == "undetermined"
     assert content["kidneys"] == [] and content["tumors"] == [] and content["slices"] == []
     assert content["localization"]["fallback"] is True
+
+
+def test_of_one_kidney_the_one_that_is_there_is_outlined(results: tuple[Path, Path], phantom_cohort: Path) -> None:
+    truth = np.asanyarray(nib.load(phantom_cohort / "case_00002" / "segmentation.nii.gz").dataobj) > 0
+    gone = _left_kidney(phantom_cohort)
+    there = truth & ~gone
+    assert there.sum() > 1000 and gone.sum() > 1000
+    outlined = np.asanyarray(nib.load(results[1] / "one_kidney" / "segmentation.nii.gz").dataobj) > 0
+    assert (outlined & there).sum() > 0.6 * there.sum()
+    assert (outlined & gone).sum() < 0.2 * gone.sum()
+    assert "right" in {kidney["side"] for kidney in diagnosis(results, "one_kidney")["kidneys"]}
+
+
+def test_where_no_tumor_is_outlined_the_answer_is_undetermined(phantom_cohort: Path, tmp_path: Path) -> None:
+    nothing = "inferer#transforms#2#settings#loss_weights"
+    parser = cascade_parser(overrides={
+        "device_name": "cpu", "inputs": [str(phantom_cohort / "case_00002")], "output_dir": str(tmp_path),
+        nothing: [1.0, 1.0, 1e9],
+    })  # fmt: skip
+    (outcome,) = instantiate(parser, "evaluator").run()
+    assert outcome.status == "done" and outcome.diagnosis is not None
+    assert (outcome.diagnosis["verdict"], outcome.diagnosis["mean_probability_malignant"]) == ("undetermined", None)
+    assert outcome.diagnosis["tumors"] == [] and outcome.diagnosis["slices"] == []
+    assert "no tumor" in outcome.diagnosis["reason"].lower()
+    assert outcome.diagnosis["kidneys"]
 
 
 def test_extreme_hu_are_told_of(results: tuple[Path, Path]) -> None:

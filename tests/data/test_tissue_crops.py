@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -75,6 +76,13 @@ def test_a_file_gives_back_what_was_saved(dataset: Path, tmp_path: Path) -> None
     split = split_cases(again, 0.5)
     assert len(split.training) == len(split.validation) == 2
     assert {c["case"] for c in split.training}.isdisjoint(c["case"] for c in split.validation)
+
+
+def test_stored_crops_that_are_too_small_for_the_patches_say_so(dataset: Path, tmp_path: Path) -> None:
+    crops = cut_tissue_crops(cases_of(dataset), SETTINGS, progress=False)
+    save_tissue_crops(tmp_path / "tissue_crops.npz", crops, SETTINGS.spacing_mm)
+    with pytest.raises(TrainingDataError, match=r"wanted are at least \(90, 90, 44\); cut them anew"):
+        tissue_crops_of_folder(tmp_path, replace(SETTINGS, minimum_shape=(90, 90, 44)))
 
 
 def test_a_folder_of_cases_is_cut(dataset: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from monai.transforms import Compose
 
+from nephro_monai.engine import manifest as manifest_of_run
 from nephro_monai.engine.runner import CaseRunner, RunOptions, one_line
 from nephro_monai.errors import OutputError, ScanError
+from nephro_monai.io import atomic_path
 from nephro_monai.structures import Case
 
 
@@ -79,6 +81,7 @@ def test_a_bad_case_never_stops_the_others(cases: list[Case], tmp_path: Path) ->
     assert manifest["cases"] == {"done": 2, "skipped": 0, "failed": 2}
     assert manifest["finished"] is not None
     assert manifest["versions"]["torch"]
+    assert "synthetic" in manifest["training_notice"] and all("not for clinical use" in row["notice"] for row in rows)
 
 
 def test_a_second_run_skips_what_is_done(cases: list[Case], tmp_path: Path) -> None:
@@ -109,6 +112,25 @@ def test_a_case_done_from_another_scan_says_so(cases: list[Case], tmp_path: Path
     outcomes, _ = run([Case("a", cases[3].path)], tmp_path / "out")
     assert outcomes[0].status == "skipped"
     assert "a.txt" in outcomes[0].reason and "--overwrite" in outcomes[0].reason
+
+
+def test_a_disk_that_is_full_for_a_while_stops_no_case(
+    cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, calls = tmp_path / "out", []
+
+    def full(path: Path) -> Any:
+        calls.append(path)
+        if 4 <= len(calls) <= 5:  # run.json after the first case, summary.csv after the second
+            raise OutputError(f"{path} cannot be written: no space is left. Make room.")
+        return atomic_path(path)
+
+    monkeypatch.setattr(manifest_of_run, "atomic_path", full)
+    outcomes, _ = run([cases[0], cases[3]], out)
+    assert [o.status for o in outcomes] == ["done", "done"]
+    assert "no space is left" in capsys.readouterr().err
+    assert [row["case"] for row in csv.DictReader((out / "summary.csv").open())] == ["a", "d"]
+    assert json.loads((out / "run.json").read_text())["cases"]["done"] == 2
 
 
 def test_an_unwritable_output_folder_is_refused_before_any_work(cases: list[Case], tmp_path: Path) -> None:

@@ -118,6 +118,9 @@ def test_init_from_a_bundle_without_weights(tiny_bundle, tmp_path):
     (tiny_bundle / "models" / "model.pt").unlink()
     with pytest.raises(WeightsError, match="ships no weights"):
         train_bundle(tiny_bundle, order)
+    (tiny_bundle / "configs" / "train.json").write_text(json.dumps({"epochs": 1}))
+    with pytest.raises(BundleError, match="no id initial_weights"):
+        train_bundle(tiny_bundle, order)
 
 
 def test_finished_runs_are_not_overwritten_unasked(tmp_path):
@@ -159,7 +162,6 @@ def test_wandb_offline_run(phantom_cohort, tmp_path, monkeypatch):
         (BUNDLE, {}, TrainingDataError, "holds no training case"),
         (BUNDLE, {"init": "absent.pt"}, WeightsError, "absent.pt is no file"),
         (BUNDLE, {"init": "shipped", "overrides": {"initial_weights": "a.pt"}}, BundleError, "twice"),
-        ("ct_colorization_cic", {"init": "shipped"}, BundleError, "no id initial_weights"),
     ],
 )
 def test_errors_say_what_to_do(tmp_path, bundle, settings, error, message):
