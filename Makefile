@@ -20,7 +20,7 @@ STAMP := $(VENV)/.installed
 # Label maps that no training has seen: KiTS19 cases 00120-00134 and 00141-00149.
 HELD_OUT := 120-134,141-149
 
-.PHONY: help install test test-slow lint format demo evaluate-phantom evaluate-real benchmark weights constraints clean
+.PHONY: help install test test-slow lint format demo evaluate-phantom evaluate-real benchmark benchmark-full-size weights constraints clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-24s %s\n' "$$target" "$$text"; done
@@ -53,7 +53,7 @@ demo: $(STAMP) ## three synthetic scans through the whole cascade, into out/demo
 	$(BIN)/nephro predict out/demo/scans --out out/demo/results --device $(DEVICE)
 	$(BIN)/nephro evaluate out/demo/results --data out/demo/scans --out out/demo/evaluation
 
-evaluate-phantom: $(STAMP) ## the README's figures: all systems and the papers' baselines on 20 synthetic cases around label maps kept out of training
+evaluate-phantom: $(STAMP) ## the README's figures: all systems and the papers' baselines on 20 synthetic cases around label maps kept out of training, and false tumors in 12 without one
 	labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
 	if [ ! -d "$(KITS19)" ]; then labels=(); echo "No label maps in $(KITS19): the cases have procedural anatomy instead. KITS19=DIR names another folder."; fi; \
 	$(BIN)/nephro phantom --out out/evaluate-phantom/scans --cases 20 --seed 20 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}
@@ -64,6 +64,11 @@ evaluate-phantom: $(STAMP) ## the README's figures: all systems and the papers' 
 	  $(BIN)/nephro evaluate "$$folder/results" --data out/evaluate-phantom/scans --out "$$folder/evaluation" || [ $$? -eq 1 ]; \
 	done
 	$(BIN)/nephro systems-table out/evaluate-phantom $(SYSTEMS:%=--system %)
+	folder=out/evaluate-phantom/without_tumor; labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
+	if [ ! -d "$(KITS19)" ]; then labels=(); fi; \
+	$(BIN)/nephro phantom --out $$folder/scans --cases 12 --kind none --seed 24 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}; \
+	$(BIN)/nephro predict $$folder/scans --out $$folder/results --device $(DEVICE) || [ $$? -eq 1 ]; \
+	$(BIN)/nephro evaluate $$folder/results --data $$folder/scans --out $$folder/evaluation
 
 evaluate-real: $(STAMP) ## development figures on real CT: REAL=DIR holds real_ct/abdomen_3mm.nii.gz and kits19_slices/
 	@for needed in real_ct/abdomen_3mm.nii.gz real_ct/abdomen_3mm_organs.nii.gz kits19_slices/images kits19_slices/masks; do \
@@ -75,9 +80,8 @@ evaluate-real: $(STAMP) ## development figures on real CT: REAL=DIR holds real_c
 	$(BIN)/nephro predict out/evaluate-real/stacks --out out/evaluate-real/slices --device $(DEVICE) --overwrite
 	$(BIN)/nephro evaluate-slices out/evaluate-real/slices --data out/evaluate-real/stacks
 
-# What is trained on the surroundings of tumors, of which there are two sets.
-ON_TUMORS := ct_colorization_cic
-ON_PATIENTS := renal_tumor_ct_classification_densenet renal_tumor_ct_classification_inception renal_tumor_ct_patient_classification
+# What is trained on the surroundings of the tumors of 632 patients.
+ON_PATIENTS := renal_tumor_ct_classification_densenet renal_tumor_ct_classification_inception
 
 weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE=cuda where there is one)
 	@test -d "$(KITS19)" || { echo "No label maps in $(KITS19): KITS19=DIR names the folder with KiTS19's case_*/segmentation.nii.gz."; exit 2; }
@@ -104,7 +108,7 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	train $$detector $$detector scans; $(BIN)/nephro install-weights runs/$$detector $$detector; \
 	narrow=(--set 'patch_size=[48,48,32]' --set 'patch_context=[68,68,44]' --set batch_size=4 --set patches_per_epoch=800); \
 	train $$vnet $$vnet scans "$${narrow[@]}"; \
-	for bundle in $(ON_TUMORS); do train "$$bundle" "$$bundle" tumors; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
+	colorizer=ct_colorization_cic; train $$colorizer $$colorizer tumors --set epochs=11; $(BIN)/nephro install-weights runs/$$colorizer $$colorizer; \
 	for bundle in $(ON_PATIENTS); do train "$$bundle" "$$bundle" patients; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
 	train vnet_kidneys $$vnet kidneys "$${narrow[@]}" --set flat_share=0.0 --init runs/$$vnet/model.pt --set learning_rate=0.0012 --set epochs=44; \
 	synthetic=(--config synthetic.json "$${narrow[@]}" --set 'class_weights=[1.0,1.0,1.0]' --set 'loss#batch=true' --set 'loss#lambda_ce=1.0'); \
@@ -135,9 +139,15 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	train baseline_gray renal_tumor_ct_classification_densenet patients --config gray.json --init shipped --set learning_rate=0.0004 --set slices_per_epoch=640 --set epochs=4; \
 	$(BIN)/nephro install-weights runs/baseline_gray renal_tumor_ct_classification_densenet --name gray.pt; \
 	train baseline_svm $$scnet anatomies --config svm.json; $(BIN)/nephro install-weights runs/baseline_svm $$scnet --name svm.pt --full; \
-	gru=renal_tumor_ct_patient_classification; \
-	train patient_gru $$gru patients --config gru.json; \
-	$(BIN)/nephro install-weights runs/patient_gru $$gru --name gru.pt
+	patient=renal_tumor_ct_patient_classification; \
+	train $$patient $$patient patients --set epochs=5; $(BIN)/nephro install-weights runs/$$patient $$patient; \
+	train patient_gru $$patient patients --config gru.json --set epochs=4; \
+	$(BIN)/nephro install-weights runs/patient_gru $$patient --name gru.pt
+
+benchmark-full-size: $(STAMP) ## the same for networks of the papers' widths, with random weights
+	$(BIN)/nephro phantom --out out/benchmark/scans --cases 1 --kind malignant --seed 3 --shape 100 512 512
+	$(BIN)/nephro predict out/benchmark/scans --out out/benchmark/full_size --device $(DEVICE) --overwrite $$($(BIN)/python scripts/random_weights.py full_size.json out/benchmark/weights)
+	@grep -A12 -E '"(peak_memory_gib|seconds_per_stage)"' out/benchmark/full_size/run.json
 
 constraints: $(STAMP) ## resolve the newest versions into constraints.txt (for Python 3.11 and newer)
 	echo uv | PATH="$(BIN):$$PATH" uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --all-extras --strip-extras --no-annotate --no-header --no-emit-index-url pyproject.toml - | sed 's/ ;.*//' > constraints.new

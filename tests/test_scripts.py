@@ -7,8 +7,10 @@ import runpy
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
+from nephro_monai.engine.bundles import read_configs
 from nephro_monai.evaluation.experiment_plan import read_experiment
 from nephro_monai.geometry.scan_statistics import ScanStatistics
 from nephro_monai.io import LoadScand
@@ -28,6 +30,21 @@ def test_a_network_with_a_cyst_class_says_of_the_others_what_it_said_before():
         before, after = old(image), new(image)
     torch.testing.assert_close(after[:, :3], before, atol=0.25, rtol=0)
     assert (after.argmax(1) < 3).all(), "the new class starts behind the kidney"
+
+
+def test_random_weights_fit_the_networks_that_ship_without(tmp_path: Path, capsys):
+    main = runpy.run_path(str(SCRIPTS / "random_weights.py"))["main"]
+    assert main(["enet_two_stage_full_size.json", str(tmp_path)]) == 0
+    options = capsys.readouterr().out.split()
+    assert options[:2] == ["--config", "enet_two_stage_full_size.json"]
+    chosen = dict(option.split("=") for option in options[3::2])
+    parser = read_configs("nephro_cascade", ("inference.json", options[1]), {**chosen, "device_name": "cpu"})
+    for stage in ("localizer", "segmenter"):
+        state = torch.load(tmp_path / f"{stage}.pt", weights_only=True)
+        found = parser.get_parsed_content(stage).state_dict()
+        assert state.keys() == found.keys() and all(torch.equal(state[name], found[name]) for name in state)
+    with pytest.raises(ValueError, match="random ones are not needed"):
+        main(["one_vnet.json", str(tmp_path)])
 
 
 def test_the_training_range_is_what_most_scans_hold_rounded_outward():
