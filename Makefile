@@ -68,7 +68,7 @@ evaluate-phantom: $(STAMP) ## the README's figures: all systems and the papers' 
 	if [ ! -d "$(KITS19)" ]; then labels=(); fi; \
 	$(BIN)/nephro phantom --out $$folder/scans --cases 12 --kind none --seed 24 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}; \
 	$(BIN)/nephro predict $$folder/scans --out $$folder/results --device $(DEVICE) || [ $$? -eq 1 ]; \
-	$(BIN)/nephro evaluate $$folder/results --data $$folder/scans --out $$folder/evaluation
+	$(BIN)/nephro evaluate $$folder/results --data $$folder/scans --out $$folder/evaluation || [ $$? -eq 1 ]
 
 evaluate-real: $(STAMP) ## development figures on real CT: REAL=DIR holds real_ct/abdomen_3mm.nii.gz and kits19_slices/
 	@for needed in real_ct/abdomen_3mm.nii.gz real_ct/abdomen_3mm_organs.nii.gz kits19_slices/images kits19_slices/masks; do \
@@ -144,11 +144,6 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	train patient_gru $$patient patients --config gru.json --set epochs=4; \
 	$(BIN)/nephro install-weights runs/patient_gru $$patient --name gru.pt
 
-benchmark-full-size: $(STAMP) ## the same for networks of the papers' widths, with random weights
-	$(BIN)/nephro phantom --out out/benchmark/scans --cases 1 --kind malignant --seed 3 --shape 100 512 512
-	$(BIN)/nephro predict out/benchmark/scans --out out/benchmark/full_size --device $(DEVICE) --overwrite $$($(BIN)/python scripts/random_weights.py full_size.json out/benchmark/weights)
-	@grep -A12 -E '"(peak_memory_gib|seconds_per_stage)"' out/benchmark/full_size/run.json
-
 constraints: $(STAMP) ## resolve the newest versions into constraints.txt (for Python 3.11 and newer)
 	echo uv | PATH="$(BIN):$$PATH" uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 --all-extras --strip-extras --no-annotate --no-header --no-emit-index-url pyproject.toml - | sed 's/ ;.*//' > constraints.new
 	mv constraints.new constraints.txt
@@ -157,6 +152,12 @@ benchmark: $(STAMP) ## seconds and peak memory of one 512 x 512 x 100 scan
 	$(BIN)/nephro phantom --out out/benchmark/scans --cases 1 --kind malignant --seed 3 --shape 100 512 512
 	$(BIN)/nephro predict out/benchmark/scans --out out/benchmark/results --device $(DEVICE) --overwrite
 	@grep -A12 -E '"(peak_memory_gib|seconds_per_stage)"' out/benchmark/results/run.json
+
+benchmark-full-size: $(STAMP) ## the same for networks of the papers' widths, with random weights
+	$(BIN)/nephro phantom --out out/benchmark/scans --cases 1 --kind malignant --seed 3 --shape 100 512 512
+	options=$$($(BIN)/python scripts/random_weights.py full_size.json out/benchmark/weights); \
+	$(BIN)/nephro predict out/benchmark/scans --out out/benchmark/full_size --device $(DEVICE) --overwrite $$options
+	@grep -A12 -E '"(peak_memory_gib|seconds_per_stage)"' out/benchmark/full_size/run.json
 
 clean: ## remove what was made (.venv too)
 	rm -rf .venv out build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

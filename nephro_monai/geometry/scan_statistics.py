@@ -20,7 +20,7 @@ _BONE_ABOVE_HU = 350.0
 _METAL_ABOVE_HU = 2000.0
 _COARSE_MM = 4.0
 _SMALLEST_PART_MM2 = 2000.0
-_IN_PLANE = ndimage.generate_binary_structure(2, 1)[:, :, None]
+_IN_PLANE = np.pad(ndimage.generate_binary_structure(2, 1)[:, :, None], ((0, 0), (0, 0), (1, 1)))
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def measure_scan(image: torch.Tensor, affine: np.ndarray) -> ScanStatistics:
         bone_share=float((coarse[body] > _BONE_ABOVE_HU).sum() / within),
         cut_off_share=float(np.concatenate([above[[0, -1]].ravel(), above[:, [0, -1]].ravel()]).mean()),
         parts_share=_parts_share(body, steps[0] * x * steps[1] * y),
-        metal_ml=float((volume > _METAL_ABOVE_HU).sum()) * x * y * z / 1000,
+        metal_ml=int(torch.count_nonzero(volume > _METAL_ABOVE_HU)) * x * y * z / 1000,
     )  # fmt: skip
 
 
 def _parts_share(body: NDArray[np.bool_], pixel_mm2: float) -> float:
     """Share of the slices of a body (X, Y, Z) that show two parts or more, what is thin (a table, clothes) left out."""
     thick = ndimage.binary_opening(body, _IN_PLANE, iterations=2)
-    labels, count = ndimage.label(thick, ndimage.generate_binary_structure(3, 1) & _IN_PLANE)
+    labels, count = ndimage.label(thick, _IN_PLANE)
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * pixel_mm2
     sizes[0] = 0.0
     parts = [int((sizes[np.unique(labels[..., k])] >= _SMALLEST_PART_MM2).sum()) for k in range(labels.shape[2])]

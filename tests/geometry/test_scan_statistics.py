@@ -50,6 +50,23 @@ def test_parts_beside_the_trunk_count_by_slices_and_size() -> None:
     assert measure_scan(torch.from_numpy(image)[None], AFFINE).parts_share == pytest.approx(0.25)
 
 
+def test_parts_are_told_apart_slice_by_slice() -> None:
+    legs = np.full((100, 100, 60), -1000, np.float32)
+    legs[20:80, 30:70] = 55
+    legs[46:54, :, :30] = -1000  # two legs below the trunk
+    assert measure_scan(torch.from_numpy(legs)[None], AFFINE).parts_share == pytest.approx(0.5)
+    arm = _body()
+    arm[92:99, 20:60] = 55
+    arm[80:99, 20:60, 30] = 55  # joined to the trunk in one slice of 60
+    assert measure_scan(torch.from_numpy(arm)[None], AFFINE).parts_share == pytest.approx(59 / 60)
+
+
+def test_a_small_part_is_none_however_long_it_is() -> None:
+    image = _body()
+    image[2:9, 20:27] = 55  # 7.8 cm2 in every slice
+    assert measure_scan(torch.from_numpy(image)[None], AFFINE).parts_share == 0
+
+
 def test_a_body_that_reaches_one_edge_is_cut_off_along_it() -> None:
     image = _body()[:, 12:]
     share = measure_scan(torch.from_numpy(image)[None], AFFINE).cut_off_share
