@@ -15,6 +15,7 @@ _LOOKED_AT = 1_000_000
 _SOFT_TISSUE_HU = (-60.0, 250.0)
 _BIN_HU = 10.0
 _BODY_ABOVE_HU = -300.0
+_AIR_BELOW_HU = -920.0
 _GAS_BELOW_HU = -500.0
 _BONE_ABOVE_HU = 350.0
 _METAL_ABOVE_HU = 2000.0
@@ -70,7 +71,8 @@ def measure_scan(image: torch.Tensor, affine: np.ndarray) -> ScanStatistics:
     steps = [max(1, round(_COARSE_MM / s)) for s in (x, y, z)]
     coarse = volume[:: steps[0], :: steps[1], :: steps[2]].numpy()
     above = coarse > _BODY_ABOVE_HU
-    body = ndimage.binary_fill_holes(above, _IN_PLANE)
+    # Lungs count to the body, so that those which the field of view cuts open do not divide it; noise of air does not.
+    body = ndimage.binary_fill_holes(ndimage.binary_opening(coarse > _AIR_BELOW_HU, _IN_PLANE), _IN_PLANE)
     within = max(1, int(body.sum()))
     return ScanStatistics(
         slice_thickness_mm=z, pixel_mm=max(x, y), field_of_view_mm=max(x * columns, y * rows), length_mm=z * slices,

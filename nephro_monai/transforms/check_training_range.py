@@ -31,7 +31,7 @@ _SENTENCES = {
     "gas_share": f"Lungs or gas fill {{value:.0%}} of the body, {_USUAL}",
     "bone_share": f"Bone, or what is as dense, fills {{value:.0%}} of the body, {_USUAL}",
     "cut_off_share": (
-        "The body is cut off along {value:.0%} of the edge of the axial slices; in the whole scans of the training along "
+        "The body is cut off along {value:.0%} of the edge of the axial slices; in whole scans of the training along "
         "{high:.0%} at most."
     ),
     "parts_share": (

@@ -61,6 +61,14 @@ def test_parts_are_told_apart_slice_by_slice() -> None:
     assert measure_scan(torch.from_numpy(arm)[None], AFFINE).parts_share == pytest.approx(59 / 60)
 
 
+def test_lungs_that_the_field_of_view_cuts_open_do_not_divide_the_body() -> None:
+    image = np.full((80, 100, 60), -850, np.float32)
+    image[:, :60], image[:, 70:90], image[:, 90:] = 55, 55, -1000
+    found = measure_scan(torch.from_numpy(image)[None], AFFINE)
+    assert found.parts_share == 0
+    assert found.gas_share == pytest.approx(10 / 90, abs=0.001)
+
+
 def test_a_small_part_is_none_however_long_it_is() -> None:
     image = _body()
     image[2:9, 20:27] = 55  # 7.8 cm2 in every slice
