@@ -46,7 +46,7 @@ class SlicePictureScores:
 def stack_slice_pictures(
     pictures: Path, masks: Path, folder: Path, copies: int = 9, spacing_mm: Sequence[float] = (0.8, 0.8, 3.0)
 ) -> list[str]:
-    """Makes a small volume of every picture by repeating it, in KiTS19's layout, with its mask as the middle slice.
+    """Makes a small volume of every picture by repeating it, in KiTS19's layout, and its mask with it.
 
     Args:
         pictures: Folder of gray 8-bit PNG files, value = HU clipped to 0..255; rows to posterior, columns to the
@@ -74,8 +74,7 @@ def stack_slice_pictures(
         picture = np.asarray(Image.open(path).convert("L"))
         classes = _classes_of_mask(masks / path.name, picture.shape)
         volume = np.repeat(hu_of_picture(picture).T[:, :, None], copies, axis=2)
-        truth = np.zeros(volume.shape, np.uint8)
-        truth[:, :, copies // 2] = classes.T
+        truth = np.repeat(classes.T[:, :, None], copies, axis=2)
         case = folder / path.stem
         case.mkdir(parents=True, exist_ok=True)
         for name, values in (("imaging", volume.astype(np.int16)), ("segmentation", truth)):
