@@ -64,7 +64,7 @@ evaluate-phantom: $(STAMP) ## the README's figures: all systems and the papers' 
 	  $(BIN)/nephro evaluate "$$folder/results" --data out/evaluate-phantom/scans --out "$$folder/evaluation" || [ $$? -eq 1 ]; \
 	done
 	$(BIN)/nephro systems-table out/evaluate-phantom $(SYSTEMS:%=--system %)
-	folder=out/evaluate-phantom/without_tumor; labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
+	folder=out/evaluate-without-tumor; labels=(--labels "$(KITS19)" --only-cases $(HELD_OUT)); \
 	if [ ! -d "$(KITS19)" ]; then labels=(); fi; \
 	$(BIN)/nephro phantom --out $$folder/scans --cases 12 --kind none --seed 24 --workers $(WORKERS) $${labels[@]+"$${labels[@]}"}; \
 	$(BIN)/nephro predict $$folder/scans --out $$folder/results --device $(DEVICE) || [ $$? -eq 1 ]; \

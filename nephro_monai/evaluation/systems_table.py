@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from nephro_monai.constants import DISCLAIMER
 from nephro_monai.errors import TrainingDataError
 from nephro_monai.io.atomic import atomic_path
 
@@ -36,6 +37,7 @@ class SystemRow:
         auc: Of the mean malignancy probability; None without a classifier.
         seconds: Mean per case, imports not counted.
         peak_memory_gib: Highest of the run.
+        notice: What the cases are, what the networks were trained on, and what nothing is for.
     """
 
     system: str
@@ -48,6 +50,7 @@ class SystemRow:
     auc: float | None
     seconds: float | None
     peak_memory_gib: float | None
+    notice: str
 
 
 def read_systems(folder: Path, systems: Sequence[str] = ()) -> list[SystemRow]:
@@ -77,6 +80,7 @@ def write_systems(rows: Sequence[SystemRow], path: Path) -> None:
     """
     lines = [f"| {' | '.join(_HEADS)} |", "|---|" + "---:|" * (len(_HEADS) - 1)]
     lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    lines += ["", *_notices(rows)]
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -88,7 +92,12 @@ def print_systems(rows: Sequence[SystemRow], console: Console | None = None) -> 
         table.add_column(head, justify="right" if index else "left", no_wrap=not index)
     for row in rows:
         table.add_row(*_cells(row))
+    table.caption = " ".join(_notices(rows))
     (console or Console()).print(table)
+
+
+def _notices(rows: Sequence[SystemRow]) -> list[str]:
+    return list(dict.fromkeys(row.notice for row in rows))
 
 
 def _row(folder: Path, name: str) -> SystemRow:
@@ -107,6 +116,9 @@ def _row(folder: Path, name: str) -> SystemRow:
         auc=classified.get("auc"),
         seconds=summary["seconds"]["mean"],
         peak_memory_gib=run.get("peak_memory_gib"),
+        notice=" ".join(
+            filter(None, (summary.get("data", {}).get("description"), run.get("training_notice"), DISCLAIMER))
+        ),
     )
 
 

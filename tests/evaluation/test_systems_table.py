@@ -15,12 +15,14 @@ def _evaluated(folder: Path, malignancy: dict | None) -> None:
     summary = {
         "kidney_dice": {"mean": 0.9, "n": 4}, "tumor_dice_with_tumor": {"mean": 0.5, "n": 3},
         "both_kidneys_found": {"share": 0.75, "n": 4}, "tumor_found": {"share": None, "n": 0},
-        "malignancy": malignancy, "seconds": {"mean": 2.5, "n": 4},
+        "data": {"description": "Synthetic CT: 4 cases."}, "malignancy": malignancy, "seconds": {"mean": 2.5, "n": 4},
     }  # fmt: skip
     for name in ("results", "evaluation"):
         (folder / name).mkdir(parents=True)
     (folder / "evaluation" / "summary.json").write_text(json.dumps(summary))
-    (folder / "results" / "run.json").write_text(json.dumps({"peak_memory_gib": 1.4}))
+    (folder / "results" / "run.json").write_text(
+        json.dumps({"peak_memory_gib": 1.4, "training_notice": "Seen: synthetic CT."})
+    )
 
 
 def test_rows_hold_what_was_measured_and_nothing_where_nothing_was(tmp_path):
@@ -32,7 +34,7 @@ def test_rows_hold_what_was_measured_and_nothing_where_nothing_was(tmp_path):
     write_systems([second, first], tmp_path / "systems.md")
     lines = (tmp_path / "systems.md").read_text().splitlines()
     assert lines[2] == "| without | 4 | 75 % | 0.900 | 0.500 | - | - | - | 2.5 | 1.4 |"
-    assert len(lines) == 4
+    assert lines[4:] == ["", "Synthetic CT: 4 cases. Seen: synthetic CT. Research software, not for clinical use."]
 
 
 def test_missing_runs_are_named(tmp_path):
