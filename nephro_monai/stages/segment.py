@@ -15,13 +15,14 @@ from monai.transforms import MapTransform
 from scipy import ndimage
 from torch import nn
 
-from nephro_monai.constants import HU_RANGE, KIDNEY, TUMOR
+from nephro_monai.constants import HU_RANGE, KIDNEY
 from nephro_monai.geometry import largest_components, spacing_mm, window_to_unit
 from nephro_monai.geometry.components import find_components
 from nephro_monai.geometry.resampling import resample_to_shape, resampled_shape, resampled_slices
 from nephro_monai.networks.autocast import autocast
 from nephro_monai.networks.cyst_class import kidney_with_cysts
 from nephro_monai.stages.segment_settings import SegmentSettings
+from nephro_monai.stages.tumor_pieces import drop_doubtful_tumors, drop_specks
 from nephro_monai.structures import Box
 
 __all__ = ["KidneyTumorInferer", "SegmentKidneyTumord", "SegmentSettings", "segment_box"]
@@ -171,9 +172,10 @@ def segment_box(
         probabilities[0] += around
     if not _keep_regions(probabilities, regions, smallest):
         return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
+    drop_doubtful_tumors(probabilities, settings.least_tumor_confidence)
     label_map = _argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
     label_map *= torch.from_numpy(largest_components(label_map.numpy(), regions))
-    _drop_specks(label_map, settings.smallest_tumor_ml * 1000.0 / float(np.prod(voxel_mm[:3])))
+    drop_specks(label_map, settings.smallest_tumor_ml * 1000.0 / float(np.prod(voxel_mm[:3])))
     return label_map
 
 
@@ -199,15 +201,6 @@ def _probabilities(
     weights = torch.tensor([*settings.loss_weights, settings.loss_weights[KIDNEY]])[: len(found)]
     offsets = weights.log().to(found.device)
     return kidney_with_cysts(torch.softmax(found - offsets[:, None, None, None], dim=0))
-
-
-def _drop_specks(label_map: torch.Tensor, smallest_voxels: float) -> None:
-    """Makes pieces of tumor below a size kidney, in place."""
-    tumor = label_map == TUMOR
-    kept = find_components(tumor.numpy(), min_voxels=smallest_voxels)
-    if kept is not None:
-        tumor[kept.box.slices] &= torch.from_numpy(kept.labels == 0)
-    label_map[tumor] = KIDNEY
 
 
 def _segment_boxes(

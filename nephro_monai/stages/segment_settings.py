@@ -22,6 +22,8 @@ class SegmentSettings:
         batch_size: Windows per pass.
         smallest_kidney_ml: A region below this is no kidney.
         smallest_tumor_ml: A piece of tumor below this (0.5 ml is a sphere of 10 mm) becomes kidney; 0 keeps all.
+        least_tumor_confidence: A tumor whose voxels have a lower mean probability of tumor is none; 0 keeps all. With
+            several networks that of the first one's settings, on their mean.
         loss_weights: Class weights of the training's loss. Their logarithms are taken off the logits, so that what made
             tumors worth more in training does not make them larger here (logit adjustment, Menon 2021,
             arXiv 2007.07314).
@@ -36,6 +38,7 @@ class SegmentSettings:
     batch_size: int = 2
     smallest_kidney_ml: float = 2.0
     smallest_tumor_ml: float = 0.5
+    least_tumor_confidence: float = 0.0
     loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     mirror: bool = False
     bfloat16: bool | None = None
