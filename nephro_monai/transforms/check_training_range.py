@@ -35,8 +35,8 @@ _SENTENCES = {
         "{high:.0%} at most."
     ),
     "parts_share": (
-        "In {value:.0%} of the slices arms or legs lie beside the trunk, as in no training scan; their streaks may be "
-        "taken for tissue."
+        "In {value:.0%} of the slices arms or legs lie beside the trunk, as in no training scan that was measured; "
+        "their streaks may be taken for tissue."
     ),
     "metal_ml": (
         "The scan holds {value:.2g} ml of metal, or of what is as dense; its streaks hide tissue and may be taken for "
