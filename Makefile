@@ -106,7 +106,8 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	}; \
 	detector=kidney_ct_detection_faster_rcnn vnet=kidney_tumor_ct_segmentation_vnet; \
 	train $$detector $$detector scans; $(BIN)/nephro install-weights runs/$$detector $$detector; \
-	narrow=(--set 'patch_size=[48,48,32]' --set 'patch_context=[68,68,44]' --set batch_size=4 --set patches_per_epoch=800); \
+	width8=(--set 'network_def#width=8'); \
+	narrow=("$${width8[@]}" --set 'patch_size=[48,48,32]' --set 'patch_context=[68,68,44]' --set batch_size=4 --set patches_per_epoch=800); \
 	train $$vnet $$vnet scans "$${narrow[@]}"; \
 	colorizer=ct_colorization_cic; train $$colorizer $$colorizer tumors --set epochs=11; $(BIN)/nephro install-weights runs/$$colorizer $$colorizer; \
 	for bundle in $(ON_PATIENTS); do train "$$bundle" "$$bundle" patients; $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
@@ -114,9 +115,17 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	synthetic=(--config synthetic.json "$${narrow[@]}" --set 'class_weights=[1.0,1.0,1.0]' --set 'loss#batch=true' --set 'loss#lambda_ce=1.0'); \
 	train vnet_synthetic $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_kidneys/model.pt --set flat_share=0.0 --set learning_rate=0.0012 --set epochs=32; \
 	train vnet_flat $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_synthetic/model.pt --set flat_share=0.3 --set learning_rate=0.0007 --set epochs=7; \
-	train vnet_wide $$vnet whole_anatomies --config synthetic.json --init runs/vnet_flat/model.pt --set learning_rate=0.0015 --set epochs=27; \
-	train vnet_wide_longer $$vnet whole_anatomies --config synthetic.json --init runs/vnet_wide/model.pt --set learning_rate=0.001 --set epochs=14; \
-	$(BIN)/nephro install-weights runs/vnet_wide_longer $$vnet; \
+	train vnet_wide $$vnet whole_anatomies --config synthetic.json "$${width8[@]}" --init runs/vnet_flat/model.pt --set learning_rate=0.0015 --set epochs=27; \
+	train vnet_wide_longer $$vnet whole_anatomies --config synthetic.json "$${width8[@]}" --init runs/vnet_wide/model.pt --set learning_rate=0.001 --set epochs=14; \
+	if [ ! -d runs/all_anatomies ]; then cp -al runs/whole_anatomies runs/all_anatomies.part; mv runs/all_anatomies.part runs/all_anatomies; fi; \
+	$(BIN)/nephro phantom --out runs/all_anatomies --cases 40 --seed 292 --first-index 72000 --shape 96 256 256 --kind none --kind random "$${procedural[@]}"; \
+	$(BIN)/nephro phantom --out runs/all_anatomies --cases 120 --seed 291 --first-index 71000 --shape 96 256 256 --kind none --kind random "$${labels[@]}"; \
+	$(BIN)/python scripts/widen_weights.py runs/vnet_wide_longer/model.pt runs/vnet_wide_longer/width16.pt 16; \
+	train vnet_16 $$vnet all_anatomies --config synthetic.json --init runs/vnet_wide_longer/width16.pt --set batch_size=32 --set patches_per_epoch=6400 --set epochs=9; \
+	$(BIN)/nephro install-weights runs/vnet_16 $$vnet; \
+	dense=renal_tumor_ct_classification_densenet; \
+	train densenet_synthetic $$dense whole_anatomies --config synthetic.json --init runs/$$dense/model.pt --set 'slab_settings#slabs=4' --set batch_size=64 --set slices_per_epoch=6400 --set epochs=11; \
+	$(BIN)/nephro install-weights runs/densenet_synthetic $$dense; \
 	$(BIN)/python scripts/add_cyst_class.py runs/vnet_flat/model.pt runs/vnet_flat/with_cysts.pt; \
 	coarse=(--config synthetic.json --config coarse.json --config coarse_training.json); \
 	train vnet_coarse_even $$vnet more_anatomies "$${coarse[@]}" --set 'class_weights=[1.0,1.0,1.0,1.0]' --set 'loss#lambda_ce=1.0' --set 'loss#smooth_nr=3.0' --set 'loss#smooth_dr=3.0' --init runs/vnet_flat/with_cysts.pt --set learning_rate=0.0015 --set epochs=19; \
@@ -136,8 +145,8 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	baseline scnet_ternary $$scnet anatomies --config ternary_only.json --set epochs=6; \
 	baseline resnet50 $$scnet anatomies --config resnet50.json --set epochs=5; \
 	baseline pspnet $$scnet anatomies --config pspnet.json --set epochs=4; \
-	train baseline_gray renal_tumor_ct_classification_densenet patients --config gray.json --init shipped --set learning_rate=0.0004 --set slices_per_epoch=640 --set epochs=4; \
-	$(BIN)/nephro install-weights runs/baseline_gray renal_tumor_ct_classification_densenet --name gray.pt; \
+	train baseline_gray $$dense patients --config gray.json --init runs/$$dense/model.pt --set learning_rate=0.0004 --set slices_per_epoch=640 --set epochs=4; \
+	$(BIN)/nephro install-weights runs/baseline_gray $$dense --name gray.pt; \
 	train baseline_svm $$scnet anatomies --config svm.json; $(BIN)/nephro install-weights runs/baseline_svm $$scnet --name svm.pt --full; \
 	patient=renal_tumor_ct_patient_classification; \
 	train $$patient $$patient patients --set epochs=5; $(BIN)/nephro install-weights runs/$$patient $$patient; \

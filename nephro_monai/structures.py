@@ -201,7 +201,7 @@ class SliceVote:
 
 @dataclass(frozen=True)
 class TumorVote:
-    """The verdict for one tumor and its evidence."""
+    """The verdict for one tumor and its evidence; `has_say` is false where the patient's verdict passes it over."""
 
     tumor: int
     verdict: Verdict
@@ -210,6 +210,7 @@ class TumorVote:
     votes: dict[str, int] = field(default_factory=dict)
     agreement: float | None = None
     probability_malignant: float | None = None
+    has_say: bool = True
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,21 @@ def test_a_network_with_a_cyst_class_says_of_the_others_what_it_said_before():
     assert (after.argmax(1) < 3).all(), "the new class starts behind the kidney"
 
 
+def test_a_wider_network_starts_near_where_the_narrow_one_ended(tmp_path: Path):
+    main = runpy.run_path(str(SCRIPTS / "widen_weights.py"))["main"]
+    torch.manual_seed(0)
+    narrow, wide = (VNet(out_channels=4, width=w, kernel_size=3, dropout=(0, 0, 0)).eval() for w in (2, 4))
+    torch.save(narrow.state_dict(), tmp_path / "narrow.pt")
+    assert main([str(tmp_path / "narrow.pt"), str(tmp_path / "wide.pt"), "4"]) == 0
+    image = torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        before, random = narrow(image), wide(image)
+        wide.load_state_dict(torch.load(tmp_path / "wide.pt", weights_only=True))
+        after = wide(image)
+    assert 0 < (after - before).abs().mean() < 0.3 * (random - before).abs().mean()
+    assert main(["one"]) == 2
+
+
 def test_random_weights_fit_the_networks_that_ship_without(tmp_path: Path, capsys):
     main = runpy.run_path(str(SCRIPTS / "random_weights.py"))["main"]
     assert main(["enet_two_stage_full_size.json", str(tmp_path)]) == 0
@@ -44,7 +59,7 @@ def test_random_weights_fit_the_networks_that_ship_without(tmp_path: Path, capsy
         found = parser.get_parsed_content(stage).state_dict()
         assert state.keys() == found.keys() and all(torch.equal(state[name], found[name]) for name in state)
     with pytest.raises(ValueError, match="random ones are not needed"):
-        main(["one_vnet.json", str(tmp_path)])
+        main(["two_vnets.json", str(tmp_path)])
 
 
 def test_the_training_range_is_what_most_scans_hold_rounded_outward():

@@ -22,6 +22,7 @@ from nephro_monai.data.tissue_crops import (
     save_tissue_crops,
     tissue_crops_of_folder,
 )
+from nephro_monai.data.tissue_slab_file import load_tissue_slabs, save_tissue_slabs, tissue_slabs_of_folder
 from nephro_monai.data.tissue_slabs import SlabSettings, cut_tissue_slabs
 from nephro_monai.data.tissue_slices import TissueSliceSettings, cut_tissue_slices, tissue_fractions
 from nephro_monai.data.tumor_slices import balanced_class_weights, cut_tumor_slices
@@ -57,6 +58,7 @@ __all__ = [
     "list_training_cases",
     "listed_split",
     "load_tissue_crops",
+    "load_tissue_slabs",
     "malignancy_of_subtype",
     "named_split",
     "oversampled",
@@ -64,10 +66,12 @@ __all__ = [
     "plan_folds",
     "read_fold_plan",
     "save_tissue_crops",
+    "save_tissue_slabs",
     "slice_features",
     "split_cases",
     "stratified_fold",
     "tissue_crops_of_folder",
     "tissue_fractions",
+    "tissue_slabs_of_folder",
     "with_folds",
 ]

@@ -214,7 +214,8 @@ def _patient_probability(diagnosis: Mapping[str, Any]) -> float | None:
     """As the verdict is made: any malignant tumor decides, so the most probably malignant tumor gives the patient's."""
     value = diagnosis.get("probability_malignant")
     if value is None and not diagnosis.get("models"):  # those judge the patient, not tumors
-        means = [tumor.get("mean_probability_malignant") for tumor in diagnosis.get("tumors") or ()]
+        heard = [tumor for tumor in diagnosis.get("tumors") or () if tumor.get("has_say", True)]
+        means = [tumor.get("mean_probability_malignant") for tumor in heard]
         value = max((_probability(mean) for mean in means if mean is not None), default=None)
     if value is None:
         value = diagnosis.get("mean_probability_malignant")

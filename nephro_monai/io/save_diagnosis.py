@@ -128,6 +128,7 @@ def _tumor(tumor: Tumor, vote: TumorVote | None, affine: np.ndarray) -> dict[str
         "mean_probability_malignant": _rounded(vote.mean_probability_malignant, 4) if vote else None,
         "votes": vote.votes if vote else {},
         "agreement": _rounded(vote.agreement, 4) if vote else None,
+        "has_say": vote.has_say if vote else False,
         **(
             {"probability_malignant": _rounded(vote.probability_malignant, 4)}
             if vote and vote.probability_malignant is not None

@@ -16,7 +16,7 @@ from nephro_monai.stages.explain import ExplainSlicesd
 from nephro_monai.stages.localize import LocalizeKidneysd
 from nephro_monai.stages.segment import KidneyTumorInferer, SegmentKidneyTumord
 from nephro_monai.stages.segment_and_classify import SegmentAndClassifyd, SliceStackInferer, SliceStackSettings
-from nephro_monai.stages.segment_settings import SegmentSettings
+from nephro_monai.stages.segment_settings import SegmentSettings, SimpleCysts
 from nephro_monai.stages.two_stage import SegmentTwoStaged, TwoStageSettings
 from nephro_monai.stages.two_stage_inferers import KidneySlicesInferer, TwoStageInferer
 
@@ -34,6 +34,7 @@ __all__ = [
     "SegmentKidneyTumord",
     "SegmentSettings",
     "SegmentTwoStaged",
+    "SimpleCysts",
     "SliceStackInferer",
     "SliceStackSettings",
     "ThreeWindowColorizer",

@@ -6,7 +6,25 @@ from dataclasses import dataclass
 
 from nephro_monai.constants import SEGMENTATION_WINDOW_HU
 
-__all__ = ["SegmentSettings"]
+__all__ = ["SegmentSettings", "SimpleCysts"]
+
+
+@dataclass(frozen=True)
+class SimpleCysts:
+    """What is called tumor and is a simple cyst by its HU, and so kidney in KiTS19's labels.
+
+    Homogeneous fluid of -9 to 20 HU in a kidney is a simple cyst (Bosniak classification, version 2019; Silverman 2019,
+    Radiology 292:475), after contrast as well as before. Here it is asked after contrast only, where tissue enhances.
+
+    Attributes:
+        hu: Smallest and largest mean of its inner voxels at the working spacing.
+        largest_deviation_hu: Largest standard deviation of them, noise included.
+        contrast_above_hu: Median of the kidney beside it from which the scan has contrast agent.
+    """
+
+    hu: tuple[float, float] = (-10.0, 20.0)
+    largest_deviation_hu: float = 30.0
+    contrast_above_hu: float = 52.0
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,8 @@ class SegmentSettings:
         smallest_tumor_ml: A piece of tumor below this (0.5 ml is a sphere of 10 mm) becomes kidney; 0 keeps all.
         least_tumor_confidence: A tumor whose voxels have a lower mean probability of tumor is none; 0 keeps all. With
             several networks that of the first one's settings, on their mean.
+        simple_cysts: By which HU a tumor is a simple cyst, which becomes kidney; None asks no HU. With several networks
+            that of the first one's settings.
         loss_weights: Class weights of the training's loss. Their logarithms are taken off the logits, so that what made
             tumors worth more in training does not make them larger here (logit adjustment, Menon 2021,
             arXiv 2007.07314).
@@ -39,6 +59,7 @@ class SegmentSettings:
     smallest_kidney_ml: float = 2.0
     smallest_tumor_ml: float = 0.5
     least_tumor_confidence: float = 0.0
+    simple_cysts: SimpleCysts | None = None
     loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     mirror: bool = False
     bfloat16: bool | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from monai.config import KeysCollection
@@ -30,7 +31,10 @@ class VoteMalignancyd(MapTransform):
       - the larger side has less than `min_agreement` of the votes: undetermined (narrow majority);
       - else the majority decides.
 
-    The patient:
+    A tumor of less than `least_share` of the largest one's volume is voted on but has no say for the patient: beside a
+    large tumor, small pieces are more often false than tumors of their own, and one of them would outvote it.
+
+    The patient, by the tumors that have a say:
       - no tumor: undetermined, "No tumor was found.";
       - no slice classified: undetermined, "Not classified: ...";
       - any malignant tumor: malignant;
@@ -56,6 +60,7 @@ class VoteMalignancyd(MapTransform):
         min_slices: int = 2,
         min_agreement: float = 0.55,
         calibration: Calibration | None = None,
+        least_share: float = 0.0,
     ) -> None:
         """Sets what counts as evidence.
 
@@ -66,6 +71,7 @@ class VoteMalignancyd(MapTransform):
             min_slices: Fewest slices that decide for a tumor.
             min_agreement: Smallest share of the larger side, 0.5 to 1.
             calibration: Temperature and limits; None lets the majority decide.
+            least_share: Volume of the smallest tumor that has a say, as a share of the largest one's, 0 to 1.
 
         Raises:
             ValueError: If more than one key is given or a limit is out of range.
@@ -77,18 +83,25 @@ class VoteMalignancyd(MapTransform):
             raise ValueError(
                 f"min_slices must be at least 1 and min_agreement in 0.5..1, got {min_slices} and {min_agreement}."
             )
+        if not 0 <= least_share <= 1:
+            raise ValueError(f"least_share must lie in 0..1, got {least_share}.")
         self.tumors_key = tumors_key
         self.output_key = output_key
         self.min_slices = min_slices
         self.min_agreement = min_agreement
         self.calibration = calibration
+        self.least_share = least_share
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns the case with its diagnosis."""
         case = dict(data)
         slices = case.get(self.keys[0], [])
-        indices = [tumor.index for tumor in case[self.tumors_key]]
-        case[self.output_key] = vote_patient(indices, slices, self.min_slices, self.min_agreement, self.calibration)
+        tumors = case[self.tumors_key]
+        least = self.least_share * max((tumor.volume_ml for tumor in tumors), default=0.0)
+        small = {tumor.index for tumor in tumors if tumor.volume_ml < least}
+        indices = [tumor.index for tumor in tumors]
+        limits = (self.min_slices, self.min_agreement, self.calibration)
+        case[self.output_key] = vote_patient(indices, slices, *limits, passed_over=small)
         return case
 
 
@@ -98,6 +111,7 @@ def vote_patient(
     min_slices: int = 2,
     min_agreement: float = 0.55,
     calibration: Calibration | None = None,
+    passed_over: Collection[int] = (),
 ) -> Diagnosis:
     """The patient's verdict by the rules of `VoteMalignancyd`.
 
@@ -107,6 +121,7 @@ def vote_patient(
         min_slices: Fewest slices that decide for a tumor.
         min_agreement: Smallest share of the larger side.
         calibration: Temperature and limits; None lets the majority decide.
+        passed_over: Tumors that are voted on but have no say for the patient.
     """
     if not tumors:
         return Diagnosis("undetermined", NO_TUMOR, slices=tuple(slices))
@@ -114,11 +129,13 @@ def vote_patient(
         vote_tumor(index, [vote for vote in slices if vote.tumor == index], min_slices, min_agreement, calibration)
         for index in tumors
     )
+    verdicts = tuple(_without_say(vote) if vote.tumor in passed_over else vote for vote in verdicts)
+    heard = tuple(vote for vote in verdicts if vote.has_say)
     votes = _counted(slices)
-    verdict, reason = _decide(verdicts, slices)
+    verdict, reason = _decide(heard, slices)
     total = sum(votes.values())
     agreement = votes[verdict] / total if total and verdict in votes else None
-    known = [tumor.probability_malignant for tumor in verdicts if tumor.probability_malignant is not None]
+    known = [tumor.probability_malignant for tumor in heard if tumor.probability_malignant is not None]
     return Diagnosis(
         verdict, reason, _mean_malignant(slices), votes, agreement, verdicts, tuple(slices),
         probability_malignant=max(known, default=None), calibration=calibration if known else None,
@@ -160,6 +177,10 @@ def vote_tumor(
         reason = f"{won} of {total} slices say {winner}."
     agreement = won / total if verdict != "undetermined" else None
     return TumorVote(tumor, verdict, reason, mean, votes, agreement, probability)
+
+
+def _without_say(vote: TumorVote) -> TumorVote:
+    return replace(vote, has_say=False, reason=f"Small beside the largest tumor, no say for the patient. {vote.reason}")
 
 
 def calibrated_reason(probability: float, calibration: Calibration) -> str:

@@ -37,7 +37,7 @@ def test_every_bundle_of_every_system_can_be_given_weights(system, tmp_path):
 
 
 def test_only_listed_bundles_change(tmp_path):
-    parser = cascade_parser(configs=["one_vnet.json"])
+    parser = cascade_parser()
     changed = weight_overrides(parser, {VNET: BundleWeights(tmp_path / "w.pt", ("full_size.json",), {"a": 1})})
     assert list(changed) == ["segmenter"]
     entry = changed["segmenter"]

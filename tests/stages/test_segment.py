@@ -115,6 +115,16 @@ def test_only_the_largest_region_of_a_box_is_kept():
     assert fallback[54:].any(), "the whole body as one box holds two kidneys"
 
 
+def test_a_kidney_comes_before_something_larger_that_is_tumor_all_through():
+    """As a spleen in a kidney's box; alone it is kept: of some kidneys nothing is left but the tumor."""
+    kidney, mass = ((40, 60, 60), 20, KIDNEY_HU), ((90, 60, 60), 25, TUMOR_HU)
+    boxes = [Box(0, 0, 0, 80, 80, 40)]
+    found = segment(scan_of([kidney, mass], (80, 80, 40), (1.5, 1.5, 3.0)), boxes)
+    assert (found[20:35] == 1).any() and not found[46:].any()
+    alone = segment(scan_of([mass], (80, 80, 40), (1.5, 1.5, 3.0)), boxes)
+    assert (alone[46:] == 2).any()
+
+
 def test_overlapping_boxes_join_and_tumor_wins():
     image = scan_of([((60, 60, 60), 30, KIDNEY_HU), ((60, 60, 60), 12, TUMOR_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
     left, right = Box(0, 0, 0, 44, 80, 40), Box(36, 0, 0, 80, 80, 40)

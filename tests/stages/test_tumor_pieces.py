@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from nephro_monai.stages.tumor_pieces import drop_doubtful_tumors
+from nephro_monai.stages import SimpleCysts
+from nephro_monai.stages.tumor_pieces import cysts_become_kidney, drop_doubtful_tumors
 
 
 def _probabilities() -> torch.Tensor:
@@ -49,3 +51,49 @@ def test_no_bound_and_no_tumor_change_nothing() -> None:
     again = without.clone()
     drop_doubtful_tumors(again, 0.65)
     assert torch.equal(again, without)
+
+
+def _hu(cyst: float, kidney: float = 150.0, noise: float = 8.0) -> torch.Tensor:
+    """Of `_probabilities`: fat, the kidney, the first tumor as given, the second of 70 HU."""
+    values = torch.full((40, 20, 20), -90.0)
+    values[5:35, 5:15, 5:15] = kidney
+    values[8:13, 8:12, 8:12] = cyst
+    values[20:25, 8:12, 8:12] = 70.0
+    return values + noise * torch.randn(values.shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("cyst", [-5.0, 8.0, 15.0])
+def test_homogeneous_fluid_after_contrast_is_kidney(cyst: float) -> None:
+    found = _probabilities()
+    before = found.argmax(0)
+    cysts_become_kidney(found, _hu(cyst), SimpleCysts())
+    after = found.argmax(0)
+    assert (after[8:13, 8:12, 8:12] == 1).all()
+    assert (after[20:25, 8:12, 8:12] == 2).all(), "the tumor beside it stays"
+    changed = before != after
+    assert changed.sum() == changed[8:13, 8:12, 8:12].sum()
+    torch.testing.assert_close(found.sum(0), _probabilities().sum(0))
+
+
+@pytest.mark.parametrize(
+    ("hu", "why"),
+    [
+        (_hu(35.0), "denser than fluid"),
+        (_hu(-40.0), "fat"),
+        (_hu(8.0, kidney=30.0), "no contrast agent"),
+        (_hu(8.0, noise=60.0), "not homogeneous"),
+    ],
+)
+def test_what_else_is_dark_stays_a_tumor(hu: torch.Tensor, why: str) -> None:
+    found = _probabilities()
+    cysts_become_kidney(found, hu, SimpleCysts())
+    assert torch.equal(found, _probabilities()), why
+
+
+def test_fluid_without_a_kidney_beside_it_stays() -> None:
+    found = torch.zeros(3, 10, 10, 10)
+    found[0] = 1
+    found[:, 3:7, 3:7, 3:7] = torch.tensor([0.0, 0.1, 0.9])[:, None, None, None]
+    before = found.clone()
+    cysts_become_kidney(found, torch.zeros(10, 10, 10), SimpleCysts())
+    assert torch.equal(found, before)

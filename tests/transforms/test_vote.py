@@ -70,6 +70,20 @@ def test_two_tumors(first, second, verdict):
         assert "Tumor 2 of 2" in diagnosis.reason
 
 
+def test_small_tumors_beside_a_large_one_have_no_say():
+    """Of 40 and 2 ml; the small one is voted on as ever, and decides where it is not passed over."""
+    tumors = [Tumor(k, "left", Box(0, 0, 0, 1, 1, 1), ml, (0, 0, 0), 10.0) for k, ml in ((1, 40.0), (2, 2.0))]
+    case = {"tumors": tumors, "slice_votes": _slices([0.1] * 5, 1) + _slices([0.9] * 3, 2)}
+    found = VoteMalignancyd(least_share=0.1)(case)["diagnosis"]
+    assert (found.verdict, found.reason) == ("benign", "The tumor: 5 of 5 slices say benign.")
+    assert [(vote.verdict, vote.has_say) for vote in found.tumors] == [("benign", True), ("malignant", False)]
+    assert found.tumors[1].reason.startswith("Small beside the largest tumor") and "3 of 3" in found.tumors[1].reason
+    assert VoteMalignancyd(least_share=0.05)(case)["diagnosis"].verdict == "malignant"
+    assert VoteMalignancyd()(case)["diagnosis"].verdict == "malignant"
+    careful = VoteMalignancyd(least_share=0.1, calibration=CAREFUL)(case)["diagnosis"]
+    assert careful.probability_malignant == careful.tumors[0].probability_malignant < 0.5
+
+
 def test_no_tumor_no_slice_and_no_classifier_are_answers():
     none = vote_patient([], [])
     assert (none.verdict, none.reason, none.mean_probability_malignant) == ("undetermined", "No tumor was found.", None)
