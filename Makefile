@@ -117,7 +117,7 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	train vnet_flat $$vnet anatomies "$${synthetic[@]}" --init runs/vnet_synthetic/model.pt --set flat_share=0.3 --set learning_rate=0.0007 --set epochs=7; \
 	train vnet_wide $$vnet whole_anatomies --config synthetic.json "$${width8[@]}" --init runs/vnet_flat/model.pt --set learning_rate=0.0015 --set epochs=27; \
 	train vnet_wide_longer $$vnet whole_anatomies --config synthetic.json "$${width8[@]}" --init runs/vnet_wide/model.pt --set learning_rate=0.001 --set epochs=14; \
-	if [ ! -d runs/all_anatomies ]; then cp -al runs/whole_anatomies runs/all_anatomies.part; mv runs/all_anatomies.part runs/all_anatomies; fi; \
+	if [ ! -d runs/all_anatomies ]; then rm -rf runs/all_anatomies.part; cp -al runs/whole_anatomies runs/all_anatomies.part; mv runs/all_anatomies.part runs/all_anatomies; fi; \
 	$(BIN)/nephro phantom --out runs/all_anatomies --cases 40 --seed 292 --first-index 72000 --shape 96 256 256 --kind none --kind random "$${procedural[@]}"; \
 	$(BIN)/nephro phantom --out runs/all_anatomies --cases 120 --seed 291 --first-index 71000 --shape 96 256 256 --kind none --kind random "$${labels[@]}"; \
 	$(BIN)/python scripts/widen_weights.py runs/vnet_wide_longer/model.pt runs/vnet_wide_longer/width16.pt 16; \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def tissue_slabs_of_folder(
 
     Args:
         folder: Holds `tissue_slabs.npz`, or cases in KiTS19 layout with `tissues.nii.gz`.
-        settings: How to cut, and what stored slabs must be: their spacing, size and number of slices.
+        settings: How to cut, and what stored slabs must be: their spacing, size, number of slices and center. How many
+            there are and where was decided when they were cut.
         workers: Threads that cut; None for one per core.
         progress: Show a progress bar.
 
@@ -95,7 +97,7 @@ def load_tissue_slabs(path: str | Path, settings: SlabSettings | None = None) ->
             {"tissues": slab, "patient": patient, "case": case, "meta": {"filename_or_obj": case}}
             for slab, (case, patient) in zip(tissues, names, strict=True)
         ]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise TrainingDataError(
             f"{path} holds no tissue slabs ({error!r}); write it with save_tissue_slabs."
         ) from error

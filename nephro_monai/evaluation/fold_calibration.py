@@ -84,13 +84,15 @@ def patient_log_odds(diagnosis: Mapping[str, Any]) -> float | None:
     """
     if models := diagnosis.get("models"):
         return pooled_log_odds([model["probability_malignant"] for model in models])
+    silent = {tumor["index"] for tumor in diagnosis.get("tumors") or () if not tumor.get("has_say", True)}
     tumors: dict[int, list[float]] = {}
     for entry in diagnosis.get("slices") or ():
         probabilities = entry["probabilities"]
         if probabilities is not None and entry["vote"] in (None, *CLASS_NAMES):
             share = probabilities[_BENIGN] + probabilities[_MALIGNANT]
             tumors.setdefault(entry["tumor"], []).append(probabilities[_MALIGNANT] / share if share else 0.5)
-    pooled = [odds for values in tumors.values() if (odds := pooled_log_odds(values)) is not None]
+    heard = [values for tumor, values in tumors.items() if tumor not in silent]
+    pooled = [odds for values in heard if (odds := pooled_log_odds(values)) is not None]
     return max(pooled, default=None)
 
 

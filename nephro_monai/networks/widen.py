@@ -31,7 +31,8 @@ def widened_weights(
         `state_dict` of the wide network, float32.
 
     Raises:
-        ValueError: If names differ, or a size of the wide network is no multiple of the narrow one's.
+        ValueError: If names differ, a size of the wide network is no multiple of the narrow one's, or it has grouped
+            convolutions.
     """
     wide = network.state_dict()
     if wide.keys() != weights.keys():
@@ -41,6 +42,8 @@ def widened_weights(
         for name, module in network.named_modules()
         if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED, nn.Linear))
     }
+    if any(getattr(module, "groups", 1) != 1 for module in network.modules()):
+        raise ValueError("Grouped convolutions do not read all channels; this network has some.")
     generator = torch.Generator().manual_seed(seed)
     made = {}
     for name, value in weights.items():

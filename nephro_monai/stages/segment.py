@@ -29,15 +29,16 @@ __all__ = ["KidneyTumorInferer", "SegmentKidneyTumord", "SegmentSettings", "segm
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 _CHUNK_VALUES = 16_000_000  # class values held at the native spacing at a time (64 MB)
+_KIDNEY_ML = 10.0  # of kidney that a region holds which comes before larger ones without
 
 
 class SegmentKidneyTumord(MapTransform):
     """Segments each kidney box and merges all boxes into one label map.
 
     The network also sees what is around a box that is smaller than its window. Of each box only the largest connected
-    region of kidney and tumor is kept (two where the box is the whole body, because the localizer found nothing). A
-    region that reaches into the other kidney, such as a horseshoe kidney, is one region and stays whole. Where boxes
-    overlap, a voxel is tumor if either box says so, else kidney if either says so.
+    region of kidney and tumor is kept, one with kidney before one that is tumor all through (two where the box is the
+    whole body, because the localizer found nothing). A region that reaches into the other kidney, such as a horseshoe
+    kidney, is one region and stays whole. Where boxes overlap, a voxel is tumor if either box says so, else kidney if either says so.
 
     Reads `kidneys` (list of `Box`) and, where present, `localization["fallback"]`. Adds:
         segmentation: uint8 MetaTensor (1, X, Y, Z) on the image's grid: 0 background, 1 kidney, 2 tumor; all 0 if
@@ -92,7 +93,7 @@ class SegmentKidneyTumord(MapTransform):
 
 
 class KidneyTumorInferer(Inferer):
-    """`SegmentKidneyTumord` on the whole scan, for MONAI's evaluators: no localizer, two largest regions kept.
+    """`SegmentKidneyTumord` on the whole scan, for MONAI's evaluators: no localizer, two regions kept.
 
     Args:
         settings: As in `SegmentKidneyTumord`.
@@ -151,7 +152,7 @@ def segment_box(
         networks: At least one, each with its settings: logits (B, 3 or 4, *roi_size) for (B, 1, *roi_size) in -1..1.
             The probabilities of all are averaged at the first one's spacing, whose settings also say what is too small.
         device: Where the networks run.
-        regions: How many connected regions are kept, the largest.
+        regions: How many connected regions are kept: the largest, those with kidney first.
         core: Part of `hu` that is segmented, what is around it is seen only; None for all of it.
 
     Returns:
@@ -164,13 +165,14 @@ def segment_box(
         probabilities += resample_to_shape(found[None], probabilities.shape[1:])[0]
     probabilities /= len(networks)
     working = (probabilities.shape[1], probabilities.shape[2], probabilities.shape[3])
-    smallest = settings.smallest_kidney_ml * 1000.0 / float(np.prod(settings.spacing_mm))
+    per_ml = 1000.0 / float(np.prod(settings.spacing_mm))
+    smallest, kidney = settings.smallest_kidney_ml * per_ml, _KIDNEY_ML * per_ml
     if core is not None:
         around = torch.ones(working, dtype=torch.bool, device=probabilities.device)
         around[resampled_slices(core.slices, hu.shape, working)] = False
         probabilities *= ~around
         probabilities[0] += around
-    if not _keep_regions(probabilities, regions, smallest):
+    if not _keep_regions(probabilities, regions, smallest, kidney):
         return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
     drop_doubtful_tumors(probabilities, settings.least_tumor_confidence)
     if settings.simple_cysts is not None:
@@ -236,16 +238,19 @@ def _prepared(network: Callable[..., torch.Tensor], device: torch.device) -> Cal
     return network.eval().to(device).to(memory_format=torch.channels_last_3d)
 
 
-def _keep_regions(probabilities: torch.Tensor, regions: int, smallest_voxels: float) -> bool:
-    """Makes everything background, in place, but the largest connected regions; False if there is none.
+def _keep_regions(
+    probabilities: torch.Tensor, regions: int, smallest_voxels: float, kidney_voxels: float = 0.0
+) -> bool:
+    """Makes everything background, in place, but a few connected regions; False if there is none.
 
-    Regions that hold kidney come before those that do not: beside a kidney, something larger that is tumor all through
-    is a spleen or a liver. No region of the 120 training label maps with a tumor holds less than 48 ml of kidney.
+    Regions that hold at least 10 ml of kidney come before those that do not: beside a kidney, something larger that is
+    tumor all through is a spleen or a liver. No region of the 120 training label maps with a tumor has less than 48 ml.
 
     Args:
         probabilities: (3, X, Y, Z) at the working spacing.
         regions: How many are kept.
-        smallest_voxels: Smaller ones are not; the least of a kidney as well.
+        smallest_voxels: Smaller ones are not.
+        kidney_voxels: That hold kidney where a region comes first.
     """
     classes = probabilities.argmax(0).cpu().numpy()
     components = find_components(classes > 0, min_voxels=smallest_voxels)
@@ -254,7 +259,7 @@ def _keep_regions(probabilities: torch.Tensor, regions: int, smallest_voxels: fl
     labels = components.labels
     kidney = np.bincount(labels[classes[components.box.slices] == KIDNEY], minlength=int(labels.max()) + 1)[1:]
     # Labels are in order of size, which a stable sort keeps.
-    first = 1 + np.argsort(kidney < smallest_voxels, kind="stable")[:regions]
+    first = 1 + np.argsort(kidney < kidney_voxels, kind="stable")[:regions]
     kept = np.zeros(classes.shape, dtype=bool)
     kept[components.box.slices] = np.isin(labels, first)
     # One voxel more, since interpolation may move the border that far.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from nephro_monai.constants import KIDNEY, TUMOR
+from nephro_monai.constants import BACKGROUND, KIDNEY, TUMOR
 from nephro_monai.geometry import find_components
 from nephro_monai.stages.segment_settings import SimpleCysts
 
@@ -33,7 +33,7 @@ def drop_doubtful_tumors(probabilities: torch.Tensor, least_confidence: float) -
 
 
 def cysts_become_kidney(probabilities: torch.Tensor, hu: torch.Tensor, cysts: SimpleCysts) -> None:
-    """Gives the probability of tumor to the kidney where a connected tumor has the HU of a simple cyst, in place.
+    """Gives the probability of tumor to the kidney where a tumor that touches it has the HU of a simple cyst, in place.
 
     Nothing changes where no kidney is outlined, or the kidney's median says that the scan has no contrast agent.
 
@@ -55,9 +55,12 @@ def cysts_become_kidney(probabilities: torch.Tensor, hu: torch.Tensor, cysts: Si
     means = np.asarray(ndimage.mean(values, measured, index))
     deviations = np.asarray(ndimage.standard_deviation(values, measured, index))
     low, high = cysts.hu
+    touching = np.unique(labels[ndimage.binary_dilation(classes == KIDNEY)])
     watery = index[(means >= low) & (means <= high) & (deviations <= cysts.largest_deviation_hu)]
-    moved = _with_rim(labels, watery).to(probabilities.device) * probabilities[TUMOR]
-    probabilities[KIDNEY] += moved
+    moved = _with_rim(labels, np.intersect1d(watery, touching)).to(probabilities.device) * probabilities[TUMOR]
+    outside = torch.from_numpy(classes == BACKGROUND).to(probabilities.device)
+    probabilities[KIDNEY] += moved * ~outside
+    probabilities[BACKGROUND] += moved * outside
     probabilities[TUMOR] -= moved
 
 

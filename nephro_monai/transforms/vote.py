@@ -41,8 +41,9 @@ class VoteMalignancyd(MapTransform):
       - else any undetermined tumor: undetermined (a benign tumor does not rule out that the other is malignant);
       - else benign.
 
-    `agreement` is the share of slices that vote like the verdict, `mean_probability_malignant` the mean over slices;
-    the mean is reported and decides nothing. The same slices give the same answer in any order.
+    Votes, `agreement` (the share of slices that vote like the verdict) and `mean_probability_malignant` are those of
+    the slices of the tumors that have a say; the mean is reported and decides nothing. The same slices give the same
+    answer in any order.
 
     With a `calibration` its limits decide for a tumor instead of the majority: the mean log-odds of its slices, divided
     by the temperature, give its probability; the patient's is that of the tumor that is most probably malignant.
@@ -122,6 +123,9 @@ def vote_patient(
         min_agreement: Smallest share of the larger side.
         calibration: Temperature and limits; None lets the majority decide.
         passed_over: Tumors that are voted on but have no say for the patient.
+
+    Raises:
+        ValueError: If all tumors are passed over.
     """
     if not tumors:
         return Diagnosis("undetermined", NO_TUMOR, slices=tuple(slices))
@@ -131,13 +135,16 @@ def vote_patient(
     )
     verdicts = tuple(_without_say(vote) if vote.tumor in passed_over else vote for vote in verdicts)
     heard = tuple(vote for vote in verdicts if vote.has_say)
-    votes = _counted(slices)
-    verdict, reason = _decide(heard, slices)
+    if not heard:
+        raise ValueError(f"All tumors {list(tumors)} are passed over; at least one must have a say.")
+    counted = [vote for vote in slices if vote.tumor not in passed_over]
+    votes = _counted(counted)
+    verdict, reason = _decide(heard, counted, len(tumors))
     total = sum(votes.values())
     agreement = votes[verdict] / total if total and verdict in votes else None
     known = [tumor.probability_malignant for tumor in heard if tumor.probability_malignant is not None]
     return Diagnosis(
-        verdict, reason, _mean_malignant(slices), votes, agreement, verdicts, tuple(slices),
+        verdict, reason, _mean_malignant(counted), votes, agreement, verdicts, tuple(slices),
         probability_malignant=max(known, default=None), calibration=calibration if known else None,
     )  # fmt: skip
 
@@ -195,7 +202,7 @@ def calibrated_reason(probability: float, calibration: Calibration) -> str:
     return f"Calibrated probability of malignant {probability:.2f}: {limits[verdict]}."
 
 
-def _decide(tumors: Sequence[TumorVote], slices: Sequence[SliceVote]) -> tuple[Verdict, str]:
+def _decide(tumors: Sequence[TumorVote], slices: Sequence[SliceVote], outlined: int) -> tuple[Verdict, str]:
     if not any(vote.vote for vote in slices):
         what = "no tumor slice was cut" if not slices else "this system has no classifier"
         return "undetermined", f"Not classified: {what}."
@@ -203,16 +210,17 @@ def _decide(tumors: Sequence[TumorVote], slices: Sequence[SliceVote]) -> tuple[V
     open_ones = [vote for vote in tumors if vote.verdict == "undetermined"]
     if malignant:
         first = malignant[0]
-        if len(tumors) == 1:
+        if outlined == 1:
             return "malignant", f"The tumor: {first.reason}"
-        return "malignant", f"{len(malignant)} of {len(tumors)} tumors malignant; tumor {first.tumor}: {first.reason}"
+        return "malignant", f"{len(malignant)} of {outlined} tumors malignant; tumor {first.tumor}: {first.reason}"
     if open_ones:
         first = open_ones[0]
-        name = "The tumor" if len(tumors) == 1 else f"Tumor {first.tumor} of {len(tumors)}"
+        name = "The tumor" if outlined == 1 else f"Tumor {first.tumor} of {outlined}"
         return "undetermined", f"{name}: {first.reason}"
-    if len(tumors) == 1:
+    if outlined == 1:
         return "benign", f"The tumor: {tumors[0].reason}"
-    return "benign", f"All {len(tumors)} tumors benign; tumor {tumors[0].tumor}: {tumors[0].reason}"
+    which = f"All {outlined} tumors" if len(tumors) == outlined else f"{len(tumors)} of {outlined} tumors"
+    return "benign", f"{which} benign; tumor {tumors[0].tumor}: {tumors[0].reason}"
 
 
 def _counted(slices: Sequence[SliceVote]) -> dict[str, int]:

@@ -82,7 +82,9 @@ def vote_folds(diagnoses: Sequence[Diagnosis], tumors: Sequence[int], slices: Se
         tumors: Index of every tumor of the common label map.
         slices: Joined votes of all their slices.
     """
-    evidence = vote_patient(tumors, slices)
+    silent = {vote.tumor for d in diagnoses for vote in d.tumors if not vote.has_say}
+    heard = {vote.tumor for d in diagnoses for vote in d.tumors if vote.has_say}
+    evidence = vote_patient(tumors, slices, passed_over=silent - heard)
     counts: Counter[str] = Counter(diagnosis.verdict for diagnosis in diagnoses)
     probabilities = [
         d.mean_probability_malignant if d.probability_malignant is None else d.probability_malignant for d in diagnoses

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from nephro_monai.data import malignancy_of_subtype
+from nephro_monai.data import cut_tissue_slabs, list_training_cases, malignancy_of_subtype, save_tissue_slabs
 from nephro_monai.engine.bundles import find_bundle, read_configs
 from nephro_monai.engine.train import TrainOptions, train_bundle
 from nephro_monai.transforms.slice_class import slice_class
@@ -91,6 +91,25 @@ def test_two_steps_of_training(name: str, anatomies: Path, tmp_path: Path) -> No
     rows = [row for file in (tmp_path / "run").glob("logs/*/metrics.csv") for row in csv.DictReader(file.open())]
     figures = {key for row in rows for key, value in row.items() if value}
     assert any(key.startswith("val_") for key in figures)
+
+
+@pytest.mark.parametrize("name", [DENSENET, INCEPTION])
+def test_classifiers_train_from_a_file_of_slabs(name: str, anatomies: Path, tmp_path: Path) -> None:
+    settings = parsed(name, anatomies).get_parsed_content("slab_settings")
+    cases = list_training_cases(anatomies, require=("segmentation", "tissues"))
+    slabs = cut_tissue_slabs(cases, settings, progress=False)
+    save_tissue_slabs(tmp_path / "data" / "tissue_slabs.npz", slabs, settings)
+    overrides = {**ROWS[name]["tiny"], **QUICK, **TINY[name], "precision": "32"}
+    configs = ("synthetic.json", "slabs.json")
+    parser = read_configs(name, ("train.json", *configs), {**overrides, "dataset_dir": str(tmp_path / "data")})
+    split = parser.get_parsed_content("split")
+    assert len(split.training) + len(split.validation) == len(slabs)
+    assert not {slab["patient"] for slab in split.training} & {slab["patient"] for slab in split.validation}
+    options = TrainOptions(
+        data=tmp_path / "data", out=tmp_path / "run", device="cpu", configs=configs, overrides=overrides
+    )
+    state = torch.load(train_bundle(name, options), weights_only=True)
+    assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
 
 
 @every_bundle

@@ -49,5 +49,8 @@ def test_noise_parts_the_copies(narrow: VNet) -> None:
 def test_what_does_not_fit_is_refused(narrow: VNet) -> None:
     with pytest.raises(ValueError, match="does not divide"):
         widened_weights(narrow.state_dict(), net(3))
+    grouped = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3, groups=2))
+    with pytest.raises(ValueError, match="Grouped"):
+        widened_weights(grouped.state_dict(), grouped)
     with pytest.raises(ValueError, match="Names differ"):
         widened_weights({"a": torch.zeros(1)}, net(4))

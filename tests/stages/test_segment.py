@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from nephro_monai.geometry import window_to_unit
-from nephro_monai.stages import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings
+from nephro_monai.stages import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings, SimpleCysts
 from nephro_monai.structures import Box
 
 KIDNEY_HU, TUMOR_HU, FAT_HU = 120.0, 300.0, -100.0
@@ -123,6 +123,30 @@ def test_a_kidney_comes_before_something_larger_that_is_tumor_all_through():
     assert (found[20:35] == 1).any() and not found[46:].any()
     alone = segment(scan_of([mass], (80, 80, 40), (1.5, 1.5, 3.0)), boxes)
     assert (alone[46:] == 2).any()
+    speck = ((40, 60, 60), 12, KIDNEY_HU)  # 7 ml, too little to come first
+    assert (segment(scan_of([speck, mass], (80, 80, 40), (1.5, 1.5, 3.0)), boxes)[46:] == 2).any()
+    both = segment(scan_of([kidney, mass], (80, 80, 40), (1.5, 1.5, 3.0)), boxes, localization={"fallback": True})
+    assert (both[20:35] == 1).any() and (both[46:] == 2).any(), "of a whole body two regions are kept"
+
+
+def test_a_cyst_by_its_hu_is_kidney_in_the_label_map():
+    """The network below calls everything above 210 HU kidney, and the dark ball in it tumor."""
+    spheres = [((60, 60, 60), 30, KIDNEY_HU + 100), ((60, 60, 60), 14, 5.0)]
+    image = scan_of(spheres, (80, 80, 40), (1.5, 1.5, 3.0))
+
+    def network(patches: torch.Tensor) -> torch.Tensor:
+        fluid, kidney = window_to_unit(torch.tensor([-40.0, 110.0]), (-160.0, 340.0))
+        above_fat, above_kidney = 20 * (patches - fluid), 20 * (patches - kidney)
+        return torch.cat([-above_fat, above_kidney, torch.zeros_like(patches)], dim=1)
+
+    boxes = [Box(0, 0, 0, 80, 80, 40)]
+    found = {}
+    for name, cysts in (("asked", SimpleCysts()), ("not asked", None)):
+        step = SegmentKidneyTumord(network, settings=replace(SETTINGS, simple_cysts=cysts))
+        found[name] = step({"image": image, "kidneys": boxes})["segmentation"].as_tensor()[0].numpy()
+    assert found["not asked"][40, 40, 20] == 2 and found["asked"][40, 40, 20] == 1
+    # Where kidney fades into fat the network sees fluid as well: a shell, not homogeneous, so it stays.
+    assert (found["asked"] == 2).sum() < (found["not asked"] == 2).sum()
 
 
 def test_overlapping_boxes_join_and_tumor_wins():

@@ -90,6 +90,31 @@ def test_what_else_is_dark_stays_a_tumor(hu: torch.Tensor, why: str) -> None:
     assert torch.equal(found, _probabilities()), why
 
 
+def test_fluid_apart_from_the_kidney_stays_and_small_cysts_are_measured_whole() -> None:
+    """As a gallbladder in a whole body that is taken for one box; and a cyst of which erosion leaves nothing."""
+    found, hu = _probabilities(), _hu(8.0)
+    found[:, 36:39, 8:12, 8:12] = torch.tensor([0.1, 0.1, 0.8])[:, None, None, None]
+    hu[36:39, 8:12, 8:12] = 5.0
+    found[:, 8:13, 8:12, 8:12] = torch.tensor([0.1, 0.85, 0.05])[:, None, None, None]
+    found[:, 8:10, 8:10, 8:10] = torch.tensor([0.1, 0.1, 0.8])[:, None, None, None]
+    cysts_become_kidney(found, hu, SimpleCysts())
+    after = found.argmax(0)
+    assert (after[36:39, 8:12, 8:12] == 2).all()
+    assert (after[8:10, 8:10, 8:10] == 1).all()
+
+
+def test_a_soft_border_of_a_cyst_stays_outside_of_the_kidney() -> None:
+    found, hu = _probabilities(), _hu(5.0)
+    found[:, 8:13, 8:12, 15:18] = torch.tensor([0.1, 0.0, 0.9])[:, None, None, None]
+    found[:, 8:13, 8:12, 18] = torch.tensor([0.45, 0.25, 0.3])[:, None, None]
+    hu[8:13, 8:12, 12:19] = 5.0
+    before = found.argmax(0)
+    cysts_become_kidney(found, hu, SimpleCysts())
+    after = found.argmax(0)
+    assert (before[8:13, 8:12, 15:18] == 2).all() and (after[8:13, 8:12, 15:18] == 1).all()
+    assert torch.equal(after == 0, before == 0)
+
+
 def test_fluid_without_a_kidney_beside_it_stays() -> None:
     found = torch.zeros(3, 10, 10, 10)
     found[0] = 1

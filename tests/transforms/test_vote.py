@@ -75,13 +75,19 @@ def test_small_tumors_beside_a_large_one_have_no_say():
     tumors = [Tumor(k, "left", Box(0, 0, 0, 1, 1, 1), ml, (0, 0, 0), 10.0) for k, ml in ((1, 40.0), (2, 2.0))]
     case = {"tumors": tumors, "slice_votes": _slices([0.1] * 5, 1) + _slices([0.9] * 3, 2)}
     found = VoteMalignancyd(least_share=0.1)(case)["diagnosis"]
-    assert (found.verdict, found.reason) == ("benign", "The tumor: 5 of 5 slices say benign.")
+    assert (found.verdict, found.reason) == ("benign", "1 of 2 tumors benign; tumor 1: 5 of 5 slices say benign.")
+    assert (found.votes, found.agreement) == ({"benign": 5, "malignant": 0}, 1.0)
+    assert found.mean_probability_malignant == pytest.approx(0.1) and len(found.slices) == 8
     assert [(vote.verdict, vote.has_say) for vote in found.tumors] == [("benign", True), ("malignant", False)]
     assert found.tumors[1].reason.startswith("Small beside the largest tumor") and "3 of 3" in found.tumors[1].reason
     assert VoteMalignancyd(least_share=0.05)(case)["diagnosis"].verdict == "malignant"
     assert VoteMalignancyd()(case)["diagnosis"].verdict == "malignant"
     careful = VoteMalignancyd(least_share=0.1, calibration=CAREFUL)(case)["diagnosis"]
     assert careful.probability_malignant == careful.tumors[0].probability_malignant < 0.5
+    with pytest.raises(ValueError, match="at least one must have a say"):
+        vote_patient([1, 2], case["slice_votes"], passed_over={1, 2})
+    with pytest.raises(ValueError, match="least_share"):
+        VoteMalignancyd(least_share=1.5)
 
 
 def test_no_tumor_no_slice_and_no_classifier_are_answers():
