@@ -38,7 +38,8 @@ class SegmentKidneyTumord(MapTransform):
     The network also sees what is around a box that is smaller than its window. Of each box only the largest connected
     region of kidney and tumor is kept, one with kidney before one that is tumor all through (two where the box is the
     whole body, because the localizer found nothing). A region that reaches into the other kidney, such as a horseshoe
-    kidney, is one region and stays whole. Where boxes overlap, a voxel is tumor if either box says so, else kidney if either says so.
+    kidney, is one region and stays whole. Where boxes overlap, a voxel is tumor if either box
+    says so, else kidney if either says so.
 
     Reads `kidneys` (list of `Box`) and, where present, `localization["fallback"]`. Adds:
         segmentation: uint8 MetaTensor (1, X, Y, Z) on the image's grid: 0 background, 1 kidney, 2 tumor; all 0 if
