@@ -16,7 +16,7 @@ from nephro_monai.constants import LABEL_NAMES
 from nephro_monai.data.case_volumes import cut_every_case
 from nephro_monai.data.kidney_crops import CropSettings, box_without_kidney, fill_window, pad_crop, some_indices
 from nephro_monai.data.kits19 import list_training_cases
-from nephro_monai.errors import OutputError, TrainingDataError
+from nephro_monai.errors import TrainingDataError
 from nephro_monai.geometry import find_components, resampled_shape
 from nephro_monai.io import load_label_map
 from nephro_monai.io.atomic import atomic_path
@@ -179,18 +179,13 @@ def save_tissue_crops(path: str | Path, crops: Sequence[dict[str, Any]], spacing
     """
     if not crops:
         raise ValueError("There are no crops to save.")
-    path = Path(path)
     arrays: dict[str, Any] = {f"tissues_{i:05d}": crop["tissues"].numpy() for i, crop in enumerate(crops)}
     arrays["label_of_tissue"] = np.stack([crop["label_of_tissue"] for crop in crops])
     arrays["case"] = np.array([crop["case"] for crop in crops])
     arrays["patient"] = np.array([crop["patient"] for crop in crops])
     arrays["spacing_mm"] = np.asarray(spacing_mm, dtype=np.float64)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-    except OSError as error:
-        raise OutputError(f"Cannot write {path}: {error.strerror}; choose another place.") from error
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def load_tissue_crops(path: str | Path, spacing_mm: Sequence[float] | None = None) -> list[dict[str, Any]]:

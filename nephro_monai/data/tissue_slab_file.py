@@ -13,7 +13,7 @@ import torch
 
 from nephro_monai.data.kits19 import list_training_cases
 from nephro_monai.data.tissue_slabs import SlabSettings, cut_tissue_slabs
-from nephro_monai.errors import OutputError, TrainingDataError
+from nephro_monai.errors import TrainingDataError
 from nephro_monai.io.atomic import atomic_path
 
 __all__ = ["TISSUE_SLABS_FILE", "load_tissue_slabs", "save_tissue_slabs", "tissue_slabs_of_folder"]
@@ -58,21 +58,16 @@ def save_tissue_slabs(path: str | Path, slabs: Sequence[dict[str, Any]], setting
     """
     if not slabs:
         raise ValueError("There are no slabs to save.")
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                allow_pickle=False,
-                tissues=np.stack([slab["tissues"].numpy() for slab in slabs]),
-                case=np.array([slab["case"] for slab in slabs]),
-                patient=np.array([slab["patient"] for slab in slabs]),
-                spacing_mm=np.asarray(settings.spacing_mm, dtype=np.float64),
-                center=np.array(settings.center),
-            )
-    except OSError as error:
-        raise OutputError(f"Cannot write {path}: {error.strerror}; choose another place.") from error
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            allow_pickle=False,
+            tissues=np.stack([slab["tissues"].numpy() for slab in slabs]),
+            case=np.array([slab["case"] for slab in slabs]),
+            patient=np.array([slab["patient"] for slab in slabs]),
+            spacing_mm=np.asarray(settings.spacing_mm, dtype=np.float64),
+            center=np.array(settings.center),
+        )
 
 
 def load_tissue_slabs(path: str | Path, settings: SlabSettings | None = None) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def test_what_is_no_file_of_slabs_is_said(slabs: list[dict], tmp_path: Path) -> 
     with pytest.raises(ValueError, match="no slabs"):
         save_tissue_slabs(tmp_path / "d.npz", [], SETTINGS)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="choose another place"):
+    with pytest.raises(OutputError, match="choose another output folder"):
         save_tissue_slabs(tmp_path / "file" / "e.npz", slabs, SETTINGS)
     assert not list(tmp_path.glob("d*")) and (tmp_path / "file").read_text() == ""
 
