@@ -139,7 +139,12 @@ weights: $(STAMP) ## make the weights that ship once more (days on a CPU; DEVICE
 	train enet2_tversky $$enet2 anatomies --set cross_entropy=0.0 --set epochs=36; \
 	train $$enet2 $$enet2 anatomies --init runs/enet2_tversky/model.pt --set epochs=24; \
 	train $$scnet $$scnet anatomies --set epochs=17; \
-	for bundle in $$enet1 $$enet2 $$scnet; do $(BIN)/nephro install-weights "runs/$$bundle" "$$bundle"; done; \
+	train enet1_synthetic $$enet1 all_anatomies --config synthetic.json --init runs/$$enet1/model.pt --set slices_per_case=4 --set epochs=4; \
+	train enet2_synthetic $$enet2 all_anatomies --config synthetic.json --init runs/$$enet2/model.pt --set slices_per_case=4 --set epochs=16; \
+	train scnet_synthetic $$scnet all_anatomies --config synthetic.json --init runs/$$scnet/model.pt --set 'slab_settings#slabs=4' --set learning_rate=0.0015 --set epochs=14; \
+	$(BIN)/nephro install-weights runs/enet1_synthetic $$enet1; \
+	$(BIN)/nephro install-weights runs/enet2_synthetic $$enet2; \
+	$(BIN)/nephro install-weights runs/scnet_synthetic $$scnet; \
 	baseline() { train "baseline_$$1" "$$2" "$$3" "$${@:4}"; $(BIN)/nephro install-weights "runs/baseline_$$1" "$$2" --name "$$1.pt"; }; \
 	baseline unet $$scnet anatomies --config unet.json --set epochs=8; \
 	baseline scnet_ternary $$scnet anatomies --config ternary_only.json --set epochs=6; \

@@ -18,8 +18,8 @@ from nephro_monai.io.atomic import atomic_path
 
 __all__ = ["SystemRow", "print_systems", "read_systems", "write_systems"]
 
-_HEADS = ("system", "cases", "kidneys found", "kidney Dice", "tumor Dice", "tumor found", "balanced acc.", "AUC",
-          "s / case", "GiB")  # fmt: skip
+_HEADS = ("system", "cases", "kidneys found", "kidney Dice", "tumor Dice", "tumor found", "bal. acc.", "AUC",
+          "s/case", "GiB")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def write_systems(rows: Sequence[SystemRow], path: Path) -> None:
 
 def print_systems(rows: Sequence[SystemRow], console: Console | None = None) -> None:
     """Prints the table."""
-    table = Table(title="Systems on the same cases", title_justify="left", box=SIMPLE_HEAD)
+    # Close enough for 80 columns, where rich would cut the figures.
+    table = Table(title="Systems on the same cases", title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
     for index, head in enumerate(_HEADS):
         table.add_column(head, justify="right" if index else "left", no_wrap=not index)
     for row in rows:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from nephro_monai.errors import TrainingDataError
-from nephro_monai.evaluation.systems_table import read_systems, write_systems
+from nephro_monai.evaluation.systems_table import print_systems, read_systems, write_systems
 
 
 def _evaluated(folder: Path, malignancy: dict | None) -> None:
@@ -35,6 +37,17 @@ def test_rows_hold_what_was_measured_and_nothing_where_nothing_was(tmp_path):
     lines = (tmp_path / "systems.md").read_text().splitlines()
     assert lines[2] == "| without | 4 | 75 % | 0.900 | 0.500 | - | - | - | 2.5 | 1.4 |"
     assert lines[4:] == ["", "Synthetic CT: 4 cases. Seen: synthetic CT. Research software, not for clinical use."]
+
+
+def test_80_columns_hold_every_figure(tmp_path):
+    _evaluated(tmp_path / "inception_radiomics", {"balanced_accuracy": 0.8, "auc": 0.9, "n_auc": 3})
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_systems(read_systems(tmp_path), console)
+    text = console.export_text()
+    assert "…" not in text
+    assert text.split("inception_radiomics")[1].split("\n")[0].split() == [
+        "4", "75", "%", "0.900", "0.500", "-", "0.800", "0.900", "2.5", "1.4",
+    ]  # fmt: skip
 
 
 def test_missing_runs_are_named(tmp_path):
