@@ -66,19 +66,26 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks.")] = False,
 ) -> None:
     """Options of `nephro` itself."""
 
 
 def main() -> None:
-    """Runs `nephro`; an error the user can act on is one line and exit code 2."""
+    """Runs `nephro`; an error is one line: exit code 2 where the user can act on it, 1 where it is unexpected."""
     try:
         app()
-    except NephroError as error:
+    except Exception as error:
         if "--debug" in sys.argv:
             raise
-        typer.secho(f"nephro: {' '.join(str(error).split())}", fg="red", err=True)
-        sys.exit(2)
+        text = " ".join(str(error).split())
+        if isinstance(error, OSError) and not isinstance(error, NephroError):
+            text = f"{error.strerror or type(error).__name__}: {error.filename or text}"
+        expected = isinstance(error, NephroError | OSError | ValueError)
+        if not expected:
+            text = f"Unexpected {type(error).__name__}: {text[:300]}. `nephro --debug ...` prints the traceback."
+        typer.secho(f"nephro: {text}", fg="red", err=True)
+        sys.exit(2 if expected else 1)
 
 
 if __name__ == "__main__":

@@ -163,14 +163,18 @@ def instantiate(parser: ConfigParser, key: str) -> Any:
 
     Raises:
         NephroError: Whatever of ours was raised while the object was made.
+        BundleError: If a value of the configuration is not of use.
         RuntimeError: If it cannot be made for another reason.
     """
     try:
         return parser.get_parsed_content(key)
     except RuntimeError as error:
-        inner: BaseException | None = error
-        while inner is not None and not isinstance(inner, NephroError):
-            inner = inner.__cause__
-        if inner is None:
-            raise
-        raise inner from None
+        causes: list[BaseException] = [error]
+        while causes[-1].__cause__ is not None:
+            causes.append(causes[-1].__cause__)
+        ours = next((cause for cause in causes if isinstance(cause, NephroError)), None)
+        if ours is not None:
+            raise ours from None
+        if isinstance(causes[-1], ValueError | TypeError):
+            raise BundleError(f"{causes[-1]} (in '{key}' of the configuration; check its values)") from error
+        raise

@@ -203,6 +203,8 @@ class CaseRunner:
             for step in steps:
                 bars.update(bar, description=f"{case.name}: {_stage_name(step)}")
                 started = time.perf_counter()
+                if step is self.writers.transforms[0]:  # cut from here on, the case is not done: no old verdict stays
+                    (self.output_dir / case.name / "diagnosis.json").unlink(missing_ok=True)
                 with torch.inference_mode():
                     data = step(data)
                 seconds[_stage_name(step)] = time.perf_counter() - started

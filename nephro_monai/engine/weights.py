@@ -87,14 +87,7 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
     Raises:
         WeightsError: If the file is no weight file or does not fit the network.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(
-            f"{path} is not a readable weight file ({_first_line(error)}). Fetch or make it again."
-        ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(f"{path} must hold a plain state_dict of tensors, got {type(state).__name__}.")
+    state = _read_state(path)
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -197,6 +190,27 @@ def _halved(value: torch.Tensor) -> torch.Tensor:
     return half if torch.isfinite(half).all() else value
 
 
+def _read_state(path: Path) -> Mapping[str, torch.Tensor]:
+    """A plain `state_dict` from a file."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise WeightsError(f"{path} is not a readable weight file. Fetch or make it again.") from error
+    if not isinstance(state, Mapping) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise WeightsError(f"{path} must hold a plain state_dict of tensors, got {type(state).__name__}.")
+    return state
+
+
+def _refuse_another_network(state: Mapping[str, torch.Tensor], source: Path, bundle: Path) -> None:
+    """Other widths may be meant for another configuration; no name in common is another network."""
+    network: torch.nn.Module = instantiate(read_configs(bundle, ("inference.json",)), "network_def")
+    if not set(state) & set(network.state_dict()):
+        raise WeightsError(
+            f"{source} holds {next(iter(state), 'nothing')}, ...: no tensor of {bundle.name}'s network is called so. "
+            "Name the bundle that it was trained with; nothing was changed."
+        )
+
+
 def install_weights(trained: Path, bundle: str | Path, name: str = "model.pt", half: bool = True) -> Path:
     """Puts trained weights into a bundle, in half precision, and lists their checksum.
 
@@ -210,13 +224,16 @@ def install_weights(trained: Path, bundle: str | Path, name: str = "model.pt", h
         The installed file.
 
     Raises:
-        WeightsError: If the file is missing, unreadable, or holds values that are not finite.
+        WeightsError: If the file is missing, unreadable, holds values that are not finite, or is to become the
+            `model.pt` of a bundle whose network shares no tensor's name with it.
         OutputError: If the bundle's folder cannot be written.
     """
     source = trained / "model.pt" if trained.is_dir() else trained
     if not source.is_file():
         raise WeightsError(f"No trained weights at {source}. Give the folder that `nephro train` wrote.")
-    state = torch.load(source, map_location="cpu", weights_only=True)
+    state = _read_state(source)
+    if name == "model.pt":
+        _refuse_another_network(state, source, find_bundle(bundle))
     broken = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
     if broken:
         raise WeightsError(f"{source} holds values that are not finite in {', '.join(broken[:3])}; train again.")

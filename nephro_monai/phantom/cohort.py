@@ -192,6 +192,17 @@ def _is_done(out: Path, name: str, records: dict[str, dict[str, Any]], cohort: C
     return name in records and all((out / name / f"{stem}.nii.gz").exists() for stem in files)
 
 
+def _refuse_other_seeds(out: Path, kept: dict[str, dict[str, Any]], seed: int) -> None:
+    """Cases of another seed would pass for those asked for."""
+    for name, record in kept.items():
+        before = record.get("phantom", {}).get("seed", [seed])[0]
+        if before != seed:
+            raise TrainingDataError(
+                f"{name} in {out} was made with seed {before}, not {seed}. Give another --out or --first-index, or "
+                "--overwrite to make it again."
+            )
+
+
 def generate_cohort(
     out: Path,
     cohort: CohortConfig | None = None,
@@ -208,7 +219,7 @@ def generate_cohort(
 
     Raises:
         ValueError: If a setting is out of range.
-        TrainingDataError: If no label map can be used.
+        TrainingDataError: If no label map can be used, or a case that would be kept was made with another seed.
         OutputError: If the folder cannot be written.
     """
     cohort = replace(cohort, **settings) if cohort is not None else CohortConfig(**settings)
@@ -222,6 +233,7 @@ def generate_cohort(
     indices = range(cohort.first_index, cohort.first_index + cohort.cases)
     names = {index: f"case_{index:05d}" for index in indices}
     todo = [i for i in indices if cohort.overwrite or not _is_done(out, names[i], records, cohort)]
+    _refuse_other_seeds(out, {names[i]: records[names[i]] for i in indices if i not in todo}, cohort.seed)
     done = len(indices) - len(todo)
     if progress:
         progress(done, len(indices))

@@ -63,3 +63,11 @@ class SegmentSettings:
     loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     mirror: bool = False
     bfloat16: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what a configuration may have got wrong, before the first scan is read."""
+        bound = self.least_tumor_confidence
+        if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound <= 1:
+            raise ValueError(f"least_tumor_confidence is a mean probability, 0 to 1; got {bound!r}")
+        if not isinstance(self.mirror, bool):
+            raise ValueError(f"mirror is true or false; got {self.mirror!r}")

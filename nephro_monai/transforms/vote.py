@@ -14,10 +14,13 @@ from nephro_monai.constants import CLASS_NAMES
 from nephro_monai.metrics.verdict_calibration import pooled_log_odds
 from nephro_monai.structures import Calibration, Diagnosis, SliceVote, TumorVote, Verdict
 
-__all__ = ["NO_TUMOR", "VoteMalignancyd", "calibrated_reason", "vote_patient", "vote_tumor"]
+__all__ = ["NO_KIDNEY", "NO_TUMOR", "VoteMalignancyd", "calibrated_reason", "vote_patient", "vote_tumor"]
 
 NO_TUMOR = "No tumor was found."
 """Reason of a patient without a tumor."""
+
+NO_KIDNEY = "No kidney was found, and no tumor: is this a CT of the abdomen?"
+"""Reason where nothing at all was outlined."""
 
 _BENIGN, _MALIGNANT = CLASS_NAMES
 
@@ -35,7 +38,7 @@ class VoteMalignancyd(MapTransform):
     large tumor, small pieces are more often false than tumors of their own, and one of them would outvote it.
 
     The patient, by the tumors that have a say:
-      - no tumor: undetermined, "No tumor was found.";
+      - no tumor: undetermined, "No tumor was found." (or no kidney either, which is said);
       - no slice classified: undetermined, "Not classified: ...";
       - any malignant tumor: malignant;
       - else any undetermined tumor: undetermined (a benign tumor does not rule out that the other is malignant);
@@ -49,7 +52,7 @@ class VoteMalignancyd(MapTransform):
     by the temperature, give its probability; the patient's is that of the tumor that is most probably malignant.
     Fewer than `min_slices` are thin evidence as before; `min_agreement` is not used.
 
-    Reads `slice_votes` and `tumors`. Adds to the case dictionary:
+    Reads `slice_votes`, `tumors` and, where they were measured, `kidney_findings`. Adds to the case dictionary:
         diagnosis: `structures.Diagnosis`.
     """
 
@@ -102,7 +105,9 @@ class VoteMalignancyd(MapTransform):
         small = {tumor.index for tumor in tumors if tumor.volume_ml < least}
         indices = [tumor.index for tumor in tumors]
         limits = (self.min_slices, self.min_agreement, self.calibration)
-        case[self.output_key] = vote_patient(indices, slices, *limits, passed_over=small)
+        diagnosis = vote_patient(indices, slices, *limits, passed_over=small)
+        nothing = not tumors and case.get("kidney_findings") == []
+        case[self.output_key] = replace(diagnosis, reason=NO_KIDNEY) if nothing else diagnosis
         return case
 
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from monai.bundle import ConfigParser
 
-from nephro_monai.engine.bundles import bundle_root, find_bundle, list_bundles, parse_overrides, read_configs
+from nephro_monai.engine.bundles import (
+    bundle_root,
+    find_bundle,
+    instantiate,
+    list_bundles,
+    parse_overrides,
+    read_configs,
+)
 from nephro_monai.errors import BundleError
 
 
@@ -62,3 +70,11 @@ def test_settings_are_json_or_text() -> None:
     }  # fmt: skip
     with pytest.raises(BundleError, match="id=value"):
         parse_overrides(["novalue"])
+
+
+def test_a_value_of_no_use_is_one_error_that_says_where():
+    parser = ConfigParser(
+        {"split": {"_target_": "nephro_monai.data.split_cases", "cases": [], "validation_fraction": 2}}
+    )
+    with pytest.raises(BundleError, match="in 'split' of the configuration"):
+        instantiate(parser, "split")

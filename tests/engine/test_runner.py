@@ -11,6 +11,7 @@ import pytest
 from monai.transforms import Compose
 
 from nephro_monai.engine import manifest as manifest_of_run
+from nephro_monai.engine.manifest import is_done
 from nephro_monai.engine.runner import CaseRunner, RunOptions, one_line
 from nephro_monai.errors import OutputError, ScanError
 from nephro_monai.io import atomic_path
@@ -143,3 +144,32 @@ def test_errors_become_one_line() -> None:
     assert one_line(ScanError("one\n two")) == "one two"
     assert "Not enough memory" in one_line(MemoryError())
     assert "\n" not in one_line(RuntimeError("a\nb"))
+
+
+class Cut:
+    """Writes new outlines and is stopped before the new verdict."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        (self.folder / data["case"] / "segmentation.nii.gz").write_text("new")
+        raise OutputError("No space left.")
+
+
+def test_overwriting_that_is_cut_leaves_no_old_verdict_beside_new_outlines(cases: list[Case], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(cases[:1], out)
+    options = RunOptions(progress=False, overwrite=True)
+    outcomes = CaseRunner(cases[:1], Compose([Read()]), Compose([Cut(out)]), out, {}, options).run()
+    assert outcomes[0].status == "failed"
+    assert (out / "a" / "segmentation.nii.gz").read_text() == "new" and not (out / "a" / "diagnosis.json").exists()
+    assert run(cases[:1], out)[0][0].status == "done"  # not skipped
+
+
+def test_overwriting_that_fails_earlier_keeps_what_was_there(cases: list[Case], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(cases[:1], out)
+    Path(cases[0].path).write_text("bad")
+    assert run(cases[:1], out, overwrite=True)[0][0].status == "failed"
+    assert is_done(out / "a")

@@ -98,3 +98,15 @@ def test_values_beyond_half_precision_stay_whole_and_broken_ones_are_refused(tin
     torch.save({"weight": torch.full((2, 3), torch.inf), "bias": torch.zeros(2)}, trained)
     with pytest.raises(WeightsError, match="not finite"):
         install_weights(trained, tiny_bundle)
+
+
+def test_weights_of_another_network_are_refused_and_change_nothing(tiny_bundle: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "other.pt"
+    torch.save({"encoder.weight": torch.zeros(2, 3)}, trained)
+    before = {path: path.read_bytes() for path in (tiny_bundle / "models").iterdir()}
+    with pytest.raises(WeightsError, match=r"encoder\.weight.*Name the bundle"):
+        install_weights(trained, tiny_bundle)
+    assert {path: path.read_bytes() for path in (tiny_bundle / "models").iterdir()} == before
+    (tmp_path / "kits.json").write_text("[]")
+    with pytest.raises(WeightsError, match="not a readable weight file"):
+        install_weights(tmp_path / "kits.json", tiny_bundle)

@@ -167,3 +167,11 @@ def test_the_command(tmp_path):
     assert result.exit_code == 0, result.output
     assert "1 benign" in result.output
     assert (tmp_path / "case_00000" / "segmentation.nii.gz").exists()
+
+
+def test_cases_of_another_seed_do_not_pass_for_those_asked_for(cohort):
+    folder, _ = cohort
+    before = _digests(folder)
+    with pytest.raises(TrainingDataError, match=r"case_00000 .*made with seed 5, not 6.*--overwrite"):
+        generate_cohort(folder, CohortConfig(cases=1, seed=6, case=TINY, tissues=True))
+    assert _digests(folder) == before

@@ -273,3 +273,9 @@ def test_a_coarser_network_beside_keeps_outlines_where_they_are():
     step = SegmentKidneyTumord(thresholds, settings=SETTINGS, others=[(thresholds, coarse)])
     found = step({"image": image, "kidneys": [Box(14, 14, 6, 66, 66, 34)]})["segmentation"].as_tensor()[0].numpy()
     assert dice(found > 0, truth_of(image) > 0) > 0.95 and dice(found == 2, truth_of(image) == 2) > 0.85
+
+
+@pytest.mark.parametrize("wrong", [{"least_tumor_confidence": "high"}, {"least_tumor_confidence": 7}, {"mirror": 7}])
+def test_settings_out_of_range_are_refused_before_any_scan(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SegmentSettings(**wrong)

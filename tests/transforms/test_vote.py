@@ -184,3 +184,9 @@ def test_the_cascade_takes_a_calibration_by_its_json():
         assert len(voters) == 1, system.name
     transform = cascade_parser(overrides={"calibration": entry}).get_parsed_content("inferer#transforms#7")
     assert transform.calibration == Calibration(1.5, 0.2, 0.5)
+
+
+def test_a_scan_without_a_kidney_says_so():
+    nothing = {"tumors": [], "slice_votes": [], "kidney_findings": []}
+    assert VoteMalignancyd()(nothing)["diagnosis"].reason.startswith("No kidney was found")
+    assert VoteMalignancyd()({**nothing, "kidney_findings": ["a kidney"]})["diagnosis"].reason == "No tumor was found."
