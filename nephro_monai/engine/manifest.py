@@ -123,11 +123,12 @@ def summary_row(outcome: CaseOutcome) -> dict[str, Any]:
     """A case's row of `summary.csv`; empty where there is nothing to say."""
     found = outcome.diagnosis or {}
     kidneys, tumors = found.get("kidneys", []), found.get("tumors", [])
+    skipped = outcome.status == "skipped" and "reason" in found
     return {
         "case": outcome.case.name,
         "status": outcome.status,
         "verdict": found.get("verdict", ""),
-        "reason": outcome.reason or found.get("reason", ""),
+        "reason": f"{found['reason']} ({outcome.reason})" if skipped else outcome.reason or found.get("reason", ""),
         "mean_probability_malignant": found.get("mean_probability_malignant"),
         "slices": len(found["slices"]) if "slices" in found else "",
         "kidneys": len(kidneys) if found else "",

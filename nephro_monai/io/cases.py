@@ -121,6 +121,11 @@ def _unique_names(paths: list[Path]) -> list[str]:
         if not clashing:
             return names
         deeper = [i for i in clashing if depths[i] < len(parts[i])]
+        plain = [i for i in clashing if parts[i][-1] != paths[i].name and paths[i].is_file()]
+        if not deeper and plain:  # scan.mha beside scan.nii.gz: the suffix tells them apart
+            for i in plain:
+                parts[i], depths[i] = [*parts[i][:-1], paths[i].name], 1
+            continue
         if not deeper:
             both = " and ".join(str(paths[i]) for i in clashing[:2])
             raise ScanError(f"{both} would share the output folder {names[clashing[0]]}; rename one of them.")

@@ -92,6 +92,7 @@ def test_a_second_run_skips_what_is_done(cases: list[Case], tmp_path: Path) -> N
     assert read.calls == ["b", "c"]
     rows = list(csv.DictReader((tmp_path / "out" / "summary.csv").open()))
     assert rows[0]["verdict"] == "benign"
+    assert rows[0]["reason"] == "all slices (done before; --overwrite does it again)"
 
 
 def test_overwrite_does_all_again(cases: list[Case], tmp_path: Path) -> None:

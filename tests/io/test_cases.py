@@ -78,10 +78,9 @@ def test_the_same_name_twice_gets_the_parents_names_in_any_order(tmp_path):
     assert names == {path: name for name, path in _named(find_cases([tmp_path / "b", a])).items()}
 
 
-def test_two_formats_of_one_scan_cannot_be_told_apart(tmp_path):
-    _touch(tmp_path / "ct.nii.gz", tmp_path / "ct.mha")
-    with pytest.raises(ScanError, match="rename one of them"):
-        find_cases([tmp_path])
+def test_two_formats_of_one_name_keep_their_suffixes(tmp_path):
+    _touch(tmp_path / "scan.mha", tmp_path / "scan.nii.gz", tmp_path / "other.mha")
+    assert set(_named(find_cases([tmp_path]))) == {"scan.mha", "scan.nii.gz", "other"}
 
 
 def test_a_folder_named_by_the_way_up_gets_its_own_name(tmp_path, monkeypatch, write_series):
