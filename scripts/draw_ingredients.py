@@ -55,10 +55,11 @@ def draw(data: str, out: str) -> None:
     figure, axes = plt.subplots(len(rows), _PATCHES, figsize=size, squeeze=False, layout="constrained")
     for line, (name, patches) in zip(axes, rows, strict=True):
         for axis, image, label in zip(line, *patches, strict=True):
-            axis.imshow(image.T, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+            image, label = (part.T[::-1, ::-1] for part in (image, label))  # R-A-S: anterior up, the right at the left
+            axis.imshow(image, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
             for value, color in _COLORS.items():
                 if (label == value).any():
-                    axis.contour(value == label.T, [0.5], colors=color, linewidths=1)
+                    axis.contour(value == label, [0.5], colors=color, linewidths=1)
             axis.axis("off")
         line[0].set_title(name, loc="left", fontsize=9)
     figure.savefig(out, dpi=80)

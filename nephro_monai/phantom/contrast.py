@@ -32,7 +32,8 @@ def draw_tissue_hu(rng: np.random.Generator, phase: Phase, parameters: Parameter
         parameters: Ranges.
 
     Returns:
-        Mean HU of every tissue of `tissue_hu`, inside its range.
+        Mean HU of every tissue of `tissue_hu`, inside its range; outside the arterial phase the medulla is inside its
+        share of the cortex (`medulla_of_cortex`) instead.
     """
     column = PHASES.index(phase)
     table = {tissue: ranges[column] for tissue, ranges in parameters.tissue_hu.items()}

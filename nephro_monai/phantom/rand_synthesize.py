@@ -109,8 +109,13 @@ class RandSynthesizeCTd(RandomizableTransform, MapTransform):
             settings = replace(settings, spacing_mm=(x, y, z))
             given = given.as_tensor()
         maps = given[None].to(torch.uint8)
-        if not torch.equal(maps, given[None]):
+        if not torch.equal(maps.double(), given[None].double()):
             raise ValueError("A map holds whole numbers 0..255; this one holds others.")
+        if self.kind == "tissues" and int(maps.max()) > max(Tissue):
+            raise ValueError(
+                f"A map of tissues holds ids of Tissue, up to {int(max(Tissue))}; this one holds {int(maps.max())}. "
+                'Maps of 0 background, 1 kidney, 2 tumor are kind="labels".'
+            )
         devices = [maps.device] if maps.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
@@ -185,7 +190,8 @@ def _share_around(mask: torch.Tensor, reach_mm: float, spacing: Spacing) -> torc
     reach = [max(1, round(reach_mm / s)) for s in spacing]
     share = mask[None, None].float()
     for axis, r in enumerate(reach):
-        kernel, pads = [1, 1, 1], [0, 0, 0]
-        kernel[axis], pads[axis] = 2 * r + 1, r
-        share = functional.avg_pool3d(share, kernel, stride=1, padding=pads)
+        kernel, pads = [1, 1, 1], [0] * 6
+        kernel[axis] = 2 * r + 1
+        pads[2 * (2 - axis)] = pads[2 * (2 - axis) + 1] = r
+        share = functional.avg_pool3d(functional.pad(share, pads), kernel, stride=1)  # its own padding needs long axes
     return share[0, 0]

@@ -16,7 +16,7 @@ from nephro_monai.geometry.scan_statistics import measure_scan
 __all__ = ["CheckTrainingRanged", "measure_kidney_hu"]
 
 _FEWEST_KIDNEY_VOXELS = 200
-_TRAINED_ON = "the networks were trained on {low:.3g} to {high:.3g}"
+_TRAINED_ON = "the networks were trained, with a margin, on {low:.3g} to {high:.3g}"
 _USUAL = "in a CT of the abdomen {high:.0%} at most: this is perhaps another part, on which no network was trained."
 _SENTENCES = {
     "slice_thickness_mm": f"Axial slices lie {{value:.3g}} mm apart; {_TRAINED_ON} mm.",

@@ -136,3 +136,23 @@ def test_maps_are_drawn_anew_until_they_have_a_tumor() -> None:
         assert (transform.set_random_state(seed)({"tissues": tissue_map()})["label"] == 2).any()
     with pytest.raises(ValueError, match="maps with a kidney"):
         transform({"tissues": torch.zeros(1, 8, 8, 8, dtype=torch.uint8)})
+
+
+@pytest.mark.parametrize("shape", [(40, 40, 1), (3, 40, 20), (40, 40, 16)])
+def test_maps_shorter_than_what_lies_around_a_kidney(shape: tuple[int, int, int]) -> None:
+    labels = torch.ones(1, *shape, dtype=torch.uint8)
+    for seed in range(6):
+        torch.manual_seed(seed)
+        assert surroundings_of_labels(labels, (0.5, 0.5, 1.0)).shape == labels.shape
+
+
+def test_ids_that_are_no_tissue_are_refused() -> None:
+    with pytest.raises(ValueError, match="this one holds 240"):
+        RandSynthesizeCTd("tissues")({"tissues": torch.full((1, 8, 8, 8), 240, dtype=torch.uint8)})
+
+
+def test_maps_of_16_bits_are_maps_too() -> None:
+    given = tissue_map()
+    for kind in (torch.uint16, torch.int32, torch.float32):
+        made = RandSynthesizeCTd("tissues").set_random_state(0)({"tissues": given.to(kind)})
+        assert made["image"].shape == given.shape

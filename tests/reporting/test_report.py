@@ -76,7 +76,7 @@ def test_every_kind_of_case_gives_a_sound_page(make_case, provenance, name):
 def test_a_scan_outside_the_training_range_says_so(make_case, provenance, page):
     case = {**make_case(), "warnings": ("Axial slices lie 8 mm apart & more.",)}
     text = _Page(render_report(CaseView.from_case(case), provenance)).text
-    assert "lies outside of what the networks were trained on" in text and "8 mm apart & more." in text
+    assert "is unlike most of what the networks were trained on" in text and "8 mm apart & more." in text
     assert "lies outside" not in _Page(page).text
 
 

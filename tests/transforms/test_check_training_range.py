@@ -43,7 +43,10 @@ def test_a_scan_like_those_of_training_has_no_warning() -> None:
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (_scan(spacing=(4.0, 4.0, 8.0)), "Axial slices lie 8 mm apart; the networks were trained on 0.5 to 5 mm"),
+        (
+            _scan(spacing=(4.0, 4.0, 8.0)),
+            "Axial slices lie 8 mm apart; the networks were trained, with a margin, on 0.5 to 5 mm",
+        ),
         (_scan(slices=6), "covers 30 mm along the body"),
         (_scan(spacing=(1.0, 1.0, 5.0)), "100 mm wide"),
         (_scan(offset=1024.0), "no CT"),
