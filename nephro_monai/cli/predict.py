@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 __all__ = ["predict"]
+
+_OPTIONS_OF_IDS = {
+    "device_name": "--device", "inputs": "INPUT", "output_dir": "--out", "overwrite": "--overwrite",
+    "debug": "--debug", "seed": "--seed",
+}  # fmt: skip
+
+
+def _checked(changed: dict[str, Any]) -> dict[str, Any]:
+    """The ids of `--set`, none of which has an option of its own."""
+    for name, option in _OPTIONS_OF_IDS.items():
+        if name in changed:
+            raise typer.BadParameter(f"--set {name}=... would have no effect; give {option} instead.")
+    return changed
 
 
 def predict(
@@ -48,7 +61,7 @@ def predict(
         raise typer.BadParameter("--folds brings its own system; leave --system out.")
     overrides = {
         **({"folds_dir": str(folds)} if folds else {}),
-        **parse_overrides(set_ or ()),
+        **_checked(parse_overrides(set_ or ())),
         "device_name": device,
         "inputs": [str(path) for path in inputs],
         "output_dir": str(out),

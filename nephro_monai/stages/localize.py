@@ -38,6 +38,7 @@ class LocalizeKidneysd(MapTransform):
     Adds to the case dictionary:
         kidneys: list of `structures.Box`, the better seen kidney first, never empty.
         localization: {"found": bool, "fallback": bool, "note": str, "detections": int}.
+        warnings: a sentence more where no kidney was found.
     """
 
     def __init__(
@@ -96,6 +97,8 @@ class LocalizeKidneysd(MapTransform):
             "note": _note(len(kidneys)),
             "detections": sum(int((d.scores >= self.merge.score_threshold).sum()) for d in detections),
         }
+        if not found:
+            case["warnings"] = (*case.get("warnings", ()), f"{_note(0)} What is outlined there is doubtful.")
         return case
 
     @torch.inference_mode()

@@ -177,3 +177,9 @@ def test_the_gpu_outlines_what_the_cpu_outlines(results: Path, phantom_cohort: P
     ours = np.asanyarray(nib.load(tmp_path / "case_00000" / "segmentation.nii.gz").dataobj) > 0
     theirs = np.asanyarray(nib.load(results / "case_00000" / "segmentation.nii.gz").dataobj) > 0
     assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > 0.97
+
+
+@pytest.mark.parametrize(("changed", "option"), [("seed=abc", "--seed"), ("overwrite=true", "--overwrite")])
+def test_what_has_an_option_of_its_own_is_not_set_in_vain(tmp_path, changed, option):
+    result = CliRunner().invoke(app, ["predict", str(tmp_path), "--out", str(tmp_path / "out"), "--set", changed])
+    assert result.exit_code == 2 and option in " ".join(result.output.replace("│", " ").split())

@@ -91,6 +91,9 @@ def test_body_without_kidney_falls_back_to_the_body_without_the_table():
         "note": "No kidney was found; the whole body is searched instead.",
         "detections": 0,
     }
+    assert case["warnings"] == (
+        "No kidney was found; the whole body is searched instead. What is outlined there is doubtful.",
+    )
     (box,) = case["kidneys"]
     assert box.shape[2] == 30
     assert np.allclose([box.xmin * 2, box.xmax * 2, box.ymin * 2, box.ymax * 2], [20, 260, 20, 200], atol=4)
