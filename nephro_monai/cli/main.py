@@ -78,14 +78,11 @@ def main() -> None:
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        text = " ".join(str(error).split())
-        if isinstance(error, OSError) and not isinstance(error, NephroError):
-            text = f"{error.strerror or type(error).__name__}: {error.filename or text}"
-        expected = isinstance(error, NephroError | OSError | ValueError)
-        if not expected:
-            text = f"Unexpected {type(error).__name__}: {text[:300]}. `nephro --debug ...` prints the traceback."
+        from nephro_monai.engine.runner import one_line
+
+        text = " ".join(str(error).split()) if isinstance(error, ValueError) else one_line(error)
         typer.secho(f"nephro: {text}", fg="red", err=True)
-        sys.exit(2 if expected else 1)
+        sys.exit(2 if isinstance(error, NephroError | OSError | ValueError) else 1)
 
 
 if __name__ == "__main__":

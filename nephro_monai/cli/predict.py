@@ -66,7 +66,7 @@ def predict(
         "inputs": [str(path) for path in inputs],
         "output_dir": str(out),
         "overwrite": overwrite,
-        "debug": debug,
+        "debug": debug or "--debug" in sys.argv,  # before `predict` or behind it
         "seed": seed,
         "arguments": sys.argv[1:],
     }

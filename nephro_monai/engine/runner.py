@@ -230,7 +230,7 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, NephroError):
         return text
     if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text:
-        return f"Not enough memory for this scan ({text[:160]}). Close other programs, or give --device cpu."
+        return f"Not enough memory ({text[:160]}). Close other programs, or give --device cpu."
     if isinstance(error, OSError) and not isinstance(error, OutputError):
         return f"{error.strerror or type(error).__name__}: {error.filename or text}"
-    return f"Unexpected {type(error).__name__}: {text[:300]}. Run with --debug for the traceback."
+    return f"Unexpected {type(error).__name__}: {text[:300]}. `nephro --debug ...` prints the traceback."
