@@ -14,13 +14,19 @@ from nephro_monai.constants import CLASS_NAMES
 from nephro_monai.metrics.verdict_calibration import pooled_log_odds
 from nephro_monai.structures import Calibration, Diagnosis, SliceVote, TumorVote, Verdict
 
-__all__ = ["NO_KIDNEY", "NO_TUMOR", "VoteMalignancyd", "calibrated_reason", "vote_patient", "vote_tumor"]
+__all__ = [
+    "NO_KIDNEY", "NO_TUMOR", "TUMOR_WITHOUT_KIDNEY", "VoteMalignancyd", "calibrated_reason",
+    "no_verdict_without_kidney", "vote_patient", "vote_tumor",
+]  # fmt: skip
 
 NO_TUMOR = "No tumor was found."
 """Reason of a patient without a tumor."""
 
 NO_KIDNEY = "No kidney was found, and no tumor: is this a CT of the abdomen?"
 """Reason where nothing at all was outlined."""
+
+TUMOR_WITHOUT_KIDNEY = "A tumor was outlined but no kidney: what was outlined may be none. Is this a CT of the abdomen?"
+"""Reason where no outlined region holds enough kidney to be one."""
 
 _BENIGN, _MALIGNANT = CLASS_NAMES
 
@@ -38,7 +44,8 @@ class VoteMalignancyd(MapTransform):
     large tumor, small pieces are more often false than tumors of their own, and one of them would outvote it.
 
     The patient, by the tumors that have a say:
-      - no tumor: undetermined, "No tumor was found." (or no kidney either, which is said);
+      - no kidney was outlined: undetermined, whatever the slices say, since what was outlined may be no kidney tumor;
+      - no tumor: undetermined, "No tumor was found.";
       - no slice classified: undetermined, "Not classified: ...";
       - any malignant tumor: malignant;
       - else any undetermined tumor: undetermined (a benign tumor does not rule out that the other is malignant);
@@ -106,9 +113,23 @@ class VoteMalignancyd(MapTransform):
         indices = [tumor.index for tumor in tumors]
         limits = (self.min_slices, self.min_agreement, self.calibration)
         diagnosis = vote_patient(indices, slices, *limits, passed_over=small)
-        nothing = not tumors and case.get("kidney_findings") == []
-        case[self.output_key] = replace(diagnosis, reason=NO_KIDNEY) if nothing else diagnosis
+        case[self.output_key] = no_verdict_without_kidney(diagnosis, case)
         return case
+
+
+def no_verdict_without_kidney(diagnosis: Diagnosis, case: Mapping[Hashable, Any]) -> Diagnosis:
+    """The diagnosis, but undetermined where kidneys were measured (`kidney_findings`) and there was none.
+
+    Votes and probabilities stay, as the evidence that was not enough.
+
+    Args:
+        diagnosis: By the rules of a voter.
+        case: The case dictionary; without `kidney_findings` nothing changes.
+    """
+    if case.get("kidney_findings") != []:
+        return diagnosis
+    reason = TUMOR_WITHOUT_KIDNEY if diagnosis.tumors else NO_KIDNEY
+    return replace(diagnosis, verdict="undetermined", reason=reason, agreement=None)
 
 
 def vote_patient(

@@ -13,7 +13,7 @@ from monai.transforms import MapTransform
 
 from nephro_monai.constants import CLASS_NAMES, SLICE_CLASS_NAMES
 from nephro_monai.structures import Box, Diagnosis, ModelVote, SliceVote, Tumor, Verdict
-from nephro_monai.transforms.vote import NO_TUMOR, vote_patient
+from nephro_monai.transforms.vote import NO_TUMOR, no_verdict_without_kidney, vote_patient
 
 __all__ = ["VoteFoldsd", "join_votes", "vote_folds"]
 
@@ -28,7 +28,10 @@ class VoteFoldsd(MapTransform):
     most, and a slice that several folds classified has their mean probabilities. Slices of tumors that the common label
     map does not have are left out.
 
-    Reads `fold_cases` (from `RunFoldsd`) and `tumors` (of the common label map); takes `fold_cases` away. Adds:
+    No kidney in the common label map: undetermined, whatever the folds say.
+
+    Reads `fold_cases` (from `RunFoldsd`), `tumors` and `kidney_findings` (of the common label map); takes `fold_cases`
+    away. Adds:
         slice_votes, tumor_slices, colorized_slices: One per joined slice, pictures where the folds have some.
         diagnosis: `structures.Diagnosis` with the folds' verdicts as `models`; `mean_probability_malignant` is the
             mean over the folds, of calibrated probabilities where they are calibrated.
@@ -70,7 +73,8 @@ class VoteFoldsd(MapTransform):
                 empty = folds[0][key][:0]
                 pictures = [group[0][1][key][group[0][2]] for group in groups.values()]
                 case[key] = torch.stack(pictures) if pictures else empty
-        case["diagnosis"] = vote_folds([fold["diagnosis"] for fold in folds], [t.index for t in tumors], votes)
+        diagnosis = vote_folds([fold["diagnosis"] for fold in folds], [t.index for t in tumors], votes)
+        case["diagnosis"] = no_verdict_without_kidney(diagnosis, case)
         return case
 
 

@@ -13,7 +13,7 @@ from monai.transforms import MapTransform
 from nephro_monai.constants import CLASS_NAMES
 from nephro_monai.metrics.verdict_calibration import pooled_log_odds
 from nephro_monai.structures import Calibration, Diagnosis, ModelVote, Verdict
-from nephro_monai.transforms.vote import calibrated_reason
+from nephro_monai.transforms.vote import calibrated_reason, no_verdict_without_kidney
 
 __all__ = ["VoteModelsd", "vote_models"]
 
@@ -25,7 +25,8 @@ class VoteModelsd(MapTransform):
 
     The majority decides (3 of the paper's 5 fold models); a tie is undetermined. Without any model's vote (no tumor,
     or no tumor slice) the diagnosis stays as it was. With a `calibration` its limits decide instead of the majority, on
-    the mean log-odds of the models divided by the temperature.
+    the mean log-odds of the models divided by the temperature. Where no kidney was outlined, the verdict is
+    undetermined.
 
     Reads `model_votes` (from `ClassifyPatientd`). Changes:
         diagnosis: verdict, reason, `mean_probability_malignant` (over the models), `agreement` (share of slices that
@@ -57,7 +58,8 @@ class VoteModelsd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Returns the case with its new diagnosis."""
         case = dict(data)
-        case[self.keys[0]] = vote_models(case[self.keys[0]], case[self.models_key], self.calibration)
+        diagnosis = vote_models(case[self.keys[0]], case[self.models_key], self.calibration)
+        case[self.keys[0]] = no_verdict_without_kidney(diagnosis, case)
         return case
 
 

@@ -186,6 +186,17 @@ def test_the_cascade_takes_a_calibration_by_its_json():
     assert transform.calibration == Calibration(1.5, 0.2, 0.5)
 
 
+def test_a_tumor_without_a_kidney_gets_no_verdict():
+    slices = _slices([0.9] * 4)
+    case = {"tumors": [Tumor(1, "right", Box(0, 0, 0, 4, 4, 4), 30.0, (0.0, 0.0, 0.0), 40.0)], "slice_votes": slices}
+    assert VoteMalignancyd()(case)["diagnosis"].verdict == "malignant"  # nobody measured kidneys
+    assert VoteMalignancyd()({**case, "kidney_findings": ["a kidney"]})["diagnosis"].verdict == "malignant"
+    doubtful = VoteMalignancyd()({**case, "kidney_findings": []})["diagnosis"]
+    assert (doubtful.verdict, doubtful.agreement) == ("undetermined", None)
+    assert doubtful.reason.startswith("A tumor was outlined but no kidney")
+    assert doubtful.votes == {"benign": 0, "malignant": 4} and doubtful.mean_probability_malignant == pytest.approx(0.9)
+
+
 def test_a_scan_without_a_kidney_says_so():
     nothing = {"tumors": [], "slice_votes": [], "kidney_findings": []}
     assert VoteMalignancyd()(nothing)["diagnosis"].reason.startswith("No kidney was found")

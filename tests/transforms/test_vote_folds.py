@@ -67,6 +67,8 @@ def test_slices_go_to_the_tumor_they_overlap():
         "slice_votes": [vote(1, 21, 0.5), vote(1, 27, 0.7), vote(2, 4, 0.1), vote(3, 41, 0.9)],
         "tumor_slices": pictures[3:7],
     }  # fmt: skip
+    doubtful = VoteFoldsd()({"fold_cases": [a, b], "tumors": common, "kidney_findings": []})["diagnosis"]
+    assert (doubtful.verdict, doubtful.votes["malignant"]) == ("undetermined", 2)
     case = VoteFoldsd()({"fold_cases": [a, b], "tumors": common})
     places = [(v.tumor, v.slice_index, round(v.probabilities[1], 3)) for v in case["slice_votes"]]
     assert places == [(1, 3, 0.2), (1, 4, 0.25), (2, 21, 0.7), (2, 27, 0.7)]

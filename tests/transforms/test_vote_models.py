@@ -53,6 +53,7 @@ def test_the_transform() -> None:
     case = {"diagnosis": vote_patient([1], SLICES), "model_votes": _models(0.9, 0.8, 0.1)}
     assert VoteModelsd()(case)["diagnosis"].verdict == "malignant"
     assert case["diagnosis"].verdict == "benign"
+    assert VoteModelsd()({**case, "kidney_findings": []})["diagnosis"].verdict == "undetermined"
     with pytest.raises(ValueError, match="one diagnosis"):
         VoteModelsd(keys=("a", "b"))
 
