@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BundleError",
+    "CasesFailedError",
     "DownloadError",
     "NephroError",
     "OutputError",
@@ -32,6 +33,10 @@ class WeightsError(NephroError, ValueError):
 
 class ParametersError(NephroError, ValueError):
     """Ranges of the phantom hold an unknown name or a value that cannot be drawn from."""
+
+
+class CasesFailedError(NephroError, RuntimeError):
+    """Cases of a run failed; the others have their results."""
 
 
 class OutputError(NephroError, OSError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import pydoc
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_OF_A_RUN = {"imports", "initialize", "run", "finalize", "_meta_"}
 
 
 def _bundles_folder() -> Path:
@@ -81,7 +84,8 @@ def read_configs(
         overrides: New values by id, such as `{"trainer#max_epochs": 2}`; see `override`.
 
     Raises:
-        BundleError: If a file is missing or broken, or an id does not exist.
+        BundleError: If a file is missing or broken, an id does not exist, or a file of the user's names an id
+            that the bundle does not have and nothing refers to.
     """
     root = find_bundle(bundle)
     parser = ConfigParser()
@@ -97,7 +101,13 @@ def read_configs(
             loaded = ConfigParser.load_config_file(str(path))
         except ValueError as error:
             raise BundleError(f"{path} is not valid JSON ({error}).") from error
-        config = _merged(config, loaded)
+        before = set(config)
+        try:
+            config = _merged(config, loaded)
+        except KeyError as error:
+            raise BundleError(f"{path} sets a value inside of what comes before it lacks ({error}).") from error
+        if before and path.parent != root / "configs":
+            _refuse_strays(path, root.name, loaded, before | _ids_of(root), config)
     parser.update(config)
     return override(parser, root, overrides)
 
@@ -117,6 +127,23 @@ def override(parser: ConfigParser, bundle: str | Path, overrides: Mapping[str, A
             raise BundleError(f"{Path(bundle).name} has no id '{key}' to set. Its top-level ids are: {choices}.")
         parser[key] = value
     return parser
+
+
+def _ids_of(root: Path) -> set[str]:
+    """Top-level ids of a bundle's training and inference; a file laid over one may hold some of the other's."""
+    files = [root / "configs" / name for name in ("train.json", "inference.json")]
+    return {key for file in files if file.is_file() for key in ConfigParser.load_config_file(str(file))}
+
+
+def _refuse_strays(path: Path, bundle: str, loaded: Mapping[str, Any], known: set[str], merged: Any) -> None:
+    """Refuses an id that would change nothing, such as a misspelled one."""
+    names = {key.lstrip("+").partition("#")[0] for key in loaded} - known - _OF_A_RUN
+    said = json.dumps(merged)
+    for name in sorted(names):
+        if not re.search(rf"[@%]{re.escape(name)}\b", said):
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f" Did you mean '{close[0]}'?" if close else f" It has {', '.join(sorted(known))}."
+            raise BundleError(f"{path} sets '{name}', which {bundle} does not have.{meant}")
 
 
 def _is_argument(parser: ConfigParser, key: str) -> bool:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from nephro_monai.engine.manifest import Manifest, is_done, read_diagnosis
-from nephro_monai.errors import NephroError, OutputError
+from nephro_monai.errors import CasesFailedError, NephroError, OutputError
 from nephro_monai.io.atomic import remove_partial_files
 from nephro_monai.structures import Case
 
@@ -135,6 +135,17 @@ class CaseRunner:
                 bars.advance(cases_bar)
         self._record(manifest.close)
         return self.outcomes
+
+    def raise_failed(self) -> None:
+        """Ends `monai.bundle run` with an exit status of its own if a case of the run failed, after all have run.
+
+        Raises:
+            CasesFailedError: Which failed, and why.
+        """
+        failed = [outcome for outcome in self.outcomes if outcome.status == "failed"]
+        if failed:
+            named = "; ".join(f"{outcome.case.name}: {outcome.reason}" for outcome in failed)
+            raise CasesFailedError(f"{len(failed)} of {len(self.outcomes)} cases failed. {named}")
 
     def _record(self, write: Callable[..., None], *arguments: Any) -> None:
         """A manifest that cannot be written (a full disk) is told of, and stops no case."""

@@ -56,6 +56,18 @@ def test_arguments_left_to_their_default_can_be_set(tiny_bundle: Path) -> None:
     assert cascade["segmenter#weights"] == "/models/own.pt"
 
 
+def test_a_misspelled_id_in_a_configuration_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text('{"output": 3}')
+    with pytest.raises(BundleError, match=r"mine\.json sets 'output', .* Did you mean 'outputs'\?"):
+        read_configs(tiny_bundle, ("inference.json", mine))
+    mine.write_text('{"netwrk_def#bias": false}')
+    with pytest.raises(BundleError, match=r"mine\.json sets a value .* lacks \('query key: netwrk_def'\)"):
+        read_configs(tiny_bundle, ("inference.json", mine))
+    mine.write_text('{"sizes": [3, 4], "outputs": "$@sizes[1]", "imports": ["$import math"]}')  # a helper of its own
+    assert read_configs(tiny_bundle, ("inference.json", mine)).get_parsed_content("network_def").weight.shape == (4, 3)
+
+
 def test_a_missing_or_broken_configuration_names_itself(tiny_bundle: Path) -> None:
     with pytest.raises(BundleError, match=r"it has inference\.json, metadata\.json, wide\.json"):
         read_configs(tiny_bundle, ("train.json",))

@@ -13,7 +13,7 @@ from monai.transforms import Compose
 from nephro_monai.engine import manifest as manifest_of_run
 from nephro_monai.engine.manifest import is_done
 from nephro_monai.engine.runner import CaseRunner, RunOptions, one_line
-from nephro_monai.errors import OutputError, ScanError
+from nephro_monai.errors import CasesFailedError, OutputError, ScanError
 from nephro_monai.io import atomic_path
 from nephro_monai.structures import Case
 
@@ -83,6 +83,18 @@ def test_a_bad_case_never_stops_the_others(cases: list[Case], tmp_path: Path) ->
     assert manifest["finished"] is not None
     assert manifest["versions"]["torch"]
     assert "synthetic" in manifest["training_notice"] and all("not for clinical use" in row["notice"] for row in rows)
+
+
+def test_a_run_of_a_bundle_can_end_with_the_failed_cases(cases: list[Case], tmp_path: Path) -> None:
+    runner = CaseRunner(
+        cases, Compose([Read()]), Compose([Write(tmp_path / "out")]), tmp_path / "out", {}, RunOptions(progress=False)
+    )
+    runner.run()
+    with pytest.raises(CasesFailedError, match=r"2 of 4 cases failed\. b: This scan is bad; give a good one\.; c: "):
+        runner.raise_failed()
+    runner.cases = runner.cases[::3]
+    runner.run()
+    runner.raise_failed()
 
 
 def test_a_second_run_skips_what_is_done(cases: list[Case], tmp_path: Path) -> None:
