@@ -14,7 +14,9 @@ _TOUCHING_SHARE = 0.3
 _APART_MM = 60.0
 
 
-def split_kidneys(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
+def split_kidneys(
+    mask: np.ndarray, spacing_mm: Sequence[float], smallest_pole_ml: float = _SMALLEST_KIDNEY_ML
+) -> np.ndarray:
     """Numbers the two kidneys of a mask, each with its tumors.
 
     Large components are kidneys: two of them when they lie on both sides of the midline or more than 60 mm apart. A
@@ -24,6 +26,8 @@ def split_kidneys(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
     Args:
         mask: (K, rows, columns) boolean, columns to the patient's left; kidneys with their tumors.
         spacing_mm: Voxel size along these axes.
+        smallest_pole_ml: A component of this volume that is more than 60 mm apart is the second kidney. Slabs of a
+            body, which may hold no more than the pole of one, need a small value.
 
     Returns:
         uint8 array of the same shape: 0 background, 1 the kidney at lower columns (patient's right), 2 the other. A
@@ -39,7 +43,7 @@ def split_kidneys(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
     middle = (mask.shape[2] - 1) / 2
     order = np.argsort(-volumes_ml)
     first = order[0]
-    second = _other_kidney(order, volumes_ml, columns, middle, float(spacing_mm[2]))
+    second = _other_kidney(order, volumes_ml, columns, middle, float(spacing_mm[2]), smallest_pole_ml)
     if second is not None:
         anchors = sorted((columns[first], columns[second]))
         nearest = 1 + (np.abs(columns - anchors[0]) > np.abs(columns - anchors[1]))
@@ -56,14 +60,16 @@ def split_kidneys(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
 
 
 def _other_kidney(
-    order: np.ndarray, volumes_ml: np.ndarray, columns: np.ndarray, middle: float, column_mm: float
-) -> int | None:
+    order: np.ndarray, volumes_ml: np.ndarray, columns: np.ndarray, middle: float, column_mm: float,
+    smallest_pole_ml: float,
+) -> int | None:  # fmt: skip
     """Largest component that is not the same kidney as the largest of all."""
     first = order[0]
     for index in order[1:]:
-        if volumes_ml[index] < _SMALLEST_KIDNEY_ML:
+        whole = volumes_ml[index] >= _SMALLEST_KIDNEY_ML
+        if not whole and volumes_ml[index] < smallest_pole_ml:
             return None
         opposite = (columns[index] > middle) != (columns[first] > middle)
-        if opposite or abs(columns[index] - columns[first]) * column_mm > _APART_MM:
+        if (whole and opposite) or abs(columns[index] - columns[first]) * column_mm > _APART_MM:
             return int(index)
     return None

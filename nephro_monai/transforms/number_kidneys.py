@@ -14,6 +14,8 @@ from nephro_monai.geometry.kidney_split import split_kidneys
 
 __all__ = ["NumberKidneysd"]
 
+_SMALLEST_POLE_ML = 0.1
+
 
 class NumberKidneysd(MapTransform):
     """Numbers the kidneys of a label map, each with its tumors, as the detector's boxes need them.
@@ -22,7 +24,8 @@ class NumberKidneysd(MapTransform):
         sides: uint8 of the label map's shape, 0 background, 1 the patient's right kidney, 2 the left one.
 
     Args:
-        keys: Where the label map (1, X, Y, Z) is, axes R-A-S; one key. All above 0 is kidney with tumor.
+        keys: Where the label map (1, X, Y, Z) of a body or a slab of one is, axes R-A-S; one key. All above 0 is kidney
+            with tumor, the pole of one too.
         spacing_mm: Of its voxels along x, y, z.
         output_key: Where the numbers go.
 
@@ -44,6 +47,6 @@ class NumberKidneysd(MapTransform):
         item = dict(data)
         slices = volume_to_axial(torch.as_tensor(item[self.keys[0]]) > 0)[:, 0]
         x_mm, y_mm, z_mm = self.spacing_mm
-        sides = torch.from_numpy(split_kidneys(slices.cpu().numpy(), (z_mm, y_mm, x_mm)))
+        sides = torch.from_numpy(split_kidneys(slices.cpu().numpy(), (z_mm, y_mm, x_mm), _SMALLEST_POLE_ML))
         item[self.output_key] = axial_to_volume(sides[:, None])
         return item

@@ -20,6 +20,16 @@ def test_kidneys_are_numbered_from_the_patients_right() -> None:
     assert set(sides[0, 30:][label[0, 30:] > 0].tolist()) == {1}
 
 
+def test_the_pole_of_the_second_kidney_is_no_piece_of_the_first() -> None:
+    label = torch.zeros(1, 100, 60, 5, dtype=torch.uint8)
+    label[0, 70:90, 20:40, :] = 1
+    label[0, 12:17, 25:30, 4] = 1  # 1.35 ml: all of the left kidney that the slab holds
+    label[0, 66:68, 30:32, 2] = 1  # a piece beside the right one
+    sides = NumberKidneysd("label", (3.0, 3.0, 6.0))({"label": label})["sides"]
+    assert set(sides[0, 12:17, 25:30, 4].unique().tolist()) == {2}
+    assert set(sides[0, 60:][label[0, 60:] > 0].tolist()) == {1}
+
+
 def test_no_kidney_has_no_number() -> None:
     made = NumberKidneysd("label", (2.0, 2.0, 6.0))({"label": torch.zeros(1, 8, 8, 3)})
     assert not made["sides"].any()
