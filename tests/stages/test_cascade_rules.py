@@ -9,23 +9,25 @@ from nephro_monai.stages import SegmentKidneyTumord, SimpleCysts
 from nephro_monai.transforms import VoteMalignancyd
 
 
-def rules(configs: tuple[str, ...]) -> tuple[float, SimpleCysts | None, float, int]:
-    """Bound on a tumor's probability, cysts, share that has a say, further networks."""
+def rules(configs: tuple[str, ...]) -> tuple[bool, float, SimpleCysts | None, float, int]:
+    """Mirrored windows, bound on a tumor's probability, cysts, share that has a say, further networks."""
     steps = cascade_parser(configs=configs, overrides={"device_name": "cpu"}).get_parsed_content("inferer").transforms
     (segment,) = (step for step in steps if isinstance(step, SegmentKidneyTumord))
     (vote,) = (step for step in steps if isinstance(step, VoteMalignancyd))
     settings = segment.settings
-    return settings.least_tumor_confidence, settings.simple_cysts, vote.least_share, len(segment.others)
+    return (
+        settings.mirror, settings.least_tumor_confidence, settings.simple_cysts, vote.least_share, len(segment.others)
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("configs", "expected"),
     [
-        ((), (0.75, SimpleCysts(), 0.1, 0)),
-        (("two_vnets.json",), (0.65, SimpleCysts(), 0.1, 1)),
-        (("coarse_vnet.json",), (0.0, None, 0.0, 0)),
-        (("color_nephro_net.json",), (0.0, None, 0.0, 0)),
-        (("faster_rcnn_vnet.json",), (0.0, None, 0.0, 0)),
+        ((), (True, 0.75, SimpleCysts(), 0.1, 0)),
+        (("two_vnets.json",), (True, 0.65, SimpleCysts(), 0.1, 1)),
+        (("coarse_vnet.json",), (False, 0.0, None, 0.0, 0)),
+        (("color_nephro_net.json",), (False, 0.0, None, 0.0, 0)),
+        (("faster_rcnn_vnet.json",), (False, 0.0, None, 0.0, 0)),
     ],
 )
 def test_rules_of_the_configurations(configs: tuple[str, ...], expected: tuple) -> None:
