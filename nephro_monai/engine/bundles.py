@@ -105,7 +105,7 @@ def read_configs(
         try:
             config = _merged(config, loaded)
         except KeyError as error:
-            raise BundleError(f"{path} sets a value inside of what comes before it lacks ({error}).") from error
+            raise BundleError(f"{path} sets a value inside of what no file before it has ({error}).") from error
         if before and path.parent != root / "configs":
             _refuse_strays(path, root.name, loaded, before | _ids_of(root), config)
     parser.update(config)
