@@ -236,8 +236,9 @@ def _given(training: Training, options: ExperimentOptions, file: str) -> dict[st
         known = read_configs(
             training.bundle, (file, *training.configs_of("training" if training_only else "inference"))
         )
-    except KeyError:  # configurations for train.json only, of a training whose scorer does not read inference.json
-        if training_only:
+    except BundleError as error:
+        # Configurations for train.json only, of a training whose scorer does not read inference.json.
+        if training_only or not isinstance(error.__cause__, KeyError):
             raise
         return {}
     kept = frozenset() if training_only else _RUN_TIME
