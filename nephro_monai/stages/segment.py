@@ -66,8 +66,8 @@ class SegmentKidneyTumord(MapTransform):
             kidneys_key: Where the boxes are.
             device: Where the network runs.
             settings: Spacing, window, windows of the network.
-            others: Further networks, such as one of a coarser spacing, each with its settings; the probabilities of
-                all are averaged.
+            others: Further networks with their settings, such as of a coarser spacing: all say where kidney or tumor
+                is (the mean of their backgrounds), the first one which of them.
 
         Raises:
             ValueError: If more than one key is given.
@@ -151,7 +151,8 @@ def segment_box(
         hu: (X, Y, Z) in HU.
         voxel_mm: Voxel size of `hu`.
         networks: At least one, each with its settings: logits (B, 3 or 4, *roi_size) for (B, 1, *roi_size) in -1..1.
-            The probabilities of all are averaged at the first one's spacing, whose settings also say what is too small.
+            The backgrounds of all are averaged at the first one's spacing; the first one alone tells tumor from kidney,
+            and its settings say what is too small.
         device: Where the networks run.
         regions: How many connected regions are kept: the largest, those with kidney first.
         core: Part of `hu` that is segmented, what is around it is seen only; None for all of it.
@@ -161,13 +162,16 @@ def segment_box(
     """
     (first, settings), *others = networks
     probabilities = _probabilities(hu, voxel_mm, first, settings, device)
+    background = probabilities[0].clone()
     for other, own in others:
         found = _probabilities(hu, voxel_mm, other, own, device)
-        probabilities += resample_to_shape(found[None], probabilities.shape[1:])[0]
-    probabilities /= len(networks)
+        background += resample_to_shape(found[None, :1], probabilities.shape[1:])[0, 0]
+    if others:
+        background /= len(networks)
+        probabilities[1:] *= (1 - background) / probabilities[1:].sum(0).clamp(min=1e-6)
+        probabilities[0] = background
     working = (probabilities.shape[1], probabilities.shape[2], probabilities.shape[3])
-    per_ml = 1000.0 / float(np.prod(settings.spacing_mm))
-    smallest, kidney = settings.smallest_kidney_ml * per_ml, _KIDNEY_ML * per_ml
+    smallest, kidney = np.array([settings.smallest_kidney_ml, _KIDNEY_ML]) * 1000.0 / np.prod(settings.spacing_mm)
     if core is not None:
         around = torch.ones(working, dtype=torch.bool, device=probabilities.device)
         around[resampled_slices(core.slices, hu.shape, working)] = False

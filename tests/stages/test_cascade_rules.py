@@ -24,7 +24,7 @@ def rules(configs: tuple[str, ...]) -> tuple[bool, float, SimpleCysts | None, fl
     ("configs", "expected"),
     [
         ((), (True, 0.75, SimpleCysts(), 0.1, 0)),
-        (("two_vnets.json",), (True, 0.65, SimpleCysts(), 0.1, 1)),
+        (("two_vnets.json",), (True, 0.75, SimpleCysts(), 0.1, 1)),
         (("coarse_vnet.json",), (False, 0.0, None, 0.0, 0)),
         (("color_nephro_net.json",), (False, 0.0, None, 0.0, 0)),
         (("faster_rcnn_vnet.json",), (False, 0.0, None, 0.0, 0)),

@@ -253,18 +253,26 @@ def test_cysts_are_counted_to_the_kidney(weights, expected):
     assert (found[8:40, 8:40, 4:20] == expected).all() and found.unique().tolist() == [0, expected]
 
 
-def test_the_probabilities_of_several_networks_are_averaged_whatever_their_spacing():
-    def always(tumor: float):
-        shares = torch.tensor([0.01, 0.99 - tumor, tumor]).log().reshape(1, 3, 1, 1, 1)
+@pytest.mark.parametrize(
+    ("first", "other", "expected"),
+    [
+        ((0.01, 0.39, 0.60), (0.01, 0.79, 0.20), [0, 2]),  # which of both the first one says
+        ((0.01, 0.60, 0.39), (0.01, 0.05, 0.94), [0, 1]),
+        ((0.01, 0.39, 0.60), (0.97, 0.02, 0.01), [0]),  # (0.01 + 0.97) / 2 against 0.51 * 0.6 / 0.99 of tumor
+        ((0.70, 0.20, 0.10), (0.01, 0.01, 0.98), [0, 1]),  # 0.355 against 0.645 * 2 / 3 of kidney
+    ],
+)
+def test_of_several_networks_all_find_and_the_first_one_tells_tumor_from_kidney(first, other, expected):
+    def always(classes: tuple[float, float, float]):
+        shares = torch.tensor(classes).log().reshape(1, 3, 1, 1, 1)
         return lambda patches: shares.repeat(len(patches), 1, *patches.shape[2:])
 
     image = scan_of([], (48, 48, 24), (1.5, 1.5, 3.0))
     case = {"image": image, "kidneys": [Box(8, 8, 4, 40, 40, 20)]}
     coarse = replace(SETTINGS, spacing_mm=(3.0, 3.0, 4.0))
-    for tumor, expected in ((0.55, 2), (0.2, 1)):
-        step = SegmentKidneyTumord(always(0.6), settings=SETTINGS, others=[(always(tumor), coarse)])
-        found = step(case)["segmentation"].as_tensor()[0]
-        assert (found[8:40, 8:40, 4:20] == expected).all(), tumor
+    step = SegmentKidneyTumord(always(first), settings=SETTINGS, others=[(always(other), coarse)])
+    found = step(case)["segmentation"].as_tensor()[0]
+    assert (found[8:40, 8:40, 4:20] == expected[-1]).all() and found.unique().tolist() == expected
 
 
 def test_a_coarser_network_beside_keeps_outlines_where_they_are():
