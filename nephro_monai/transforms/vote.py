@@ -120,7 +120,7 @@ class VoteMalignancyd(MapTransform):
 def no_verdict_without_kidney(diagnosis: Diagnosis, case: Mapping[Hashable, Any]) -> Diagnosis:
     """The diagnosis, but undetermined where kidneys were measured (`kidney_findings`) and there was none.
 
-    Votes and probabilities stay, as the evidence that was not enough.
+    So are its tumors. Votes and probabilities stay, as the evidence that was not enough.
 
     Args:
         diagnosis: By the rules of a voter.
@@ -129,7 +129,8 @@ def no_verdict_without_kidney(diagnosis: Diagnosis, case: Mapping[Hashable, Any]
     if case.get("kidney_findings") != []:
         return diagnosis
     reason = TUMOR_WITHOUT_KIDNEY if diagnosis.tumors else NO_KIDNEY
-    return replace(diagnosis, verdict="undetermined", reason=reason, agreement=None)
+    tumors = tuple(replace(vote, verdict="undetermined", reason=reason, agreement=None) for vote in diagnosis.tumors)
+    return replace(diagnosis, verdict="undetermined", reason=reason, agreement=None, tumors=tumors)
 
 
 def vote_patient(

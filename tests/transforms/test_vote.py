@@ -194,6 +194,7 @@ def test_a_tumor_without_a_kidney_gets_no_verdict():
     doubtful = VoteMalignancyd()({**case, "kidney_findings": []})["diagnosis"]
     assert (doubtful.verdict, doubtful.agreement) == ("undetermined", None)
     assert doubtful.reason.startswith("A tumor was outlined but no kidney")
+    assert [tumor.verdict for tumor in doubtful.tumors] == ["undetermined"]
     assert doubtful.votes == {"benign": 0, "malignant": 4} and doubtful.mean_probability_malignant == pytest.approx(0.9)
 
 
