@@ -38,7 +38,8 @@ def weight_overrides(parser: ConfigParser, weights: Mapping[str, BundleWeights])
     """Overrides that make a configuration load its bundles' networks with these weights.
 
     Every entry of `load_bundle_network` whose bundle is listed gets the weights, wherever it is: the stages of a
-    cascade, the colorizer in a classifier's train.json.
+    cascade, the colorizer in a classifier's train.json. Where a bundle gives several networks, such as V-Nets of two
+    spacings, it is the first one that does; the others keep theirs.
 
     Args:
         parser: The configuration.
@@ -48,11 +49,13 @@ def weight_overrides(parser: ConfigParser, weights: Mapping[str, BundleWeights])
         New values by id, for `read_configs` and `TrainOptions`.
     """
     overrides: dict[str, Any] = {}
+    first: dict[str, list[str]] = {}
     for key, entry in _loaders(parser.get(), ""):
-        chosen = weights.get(Path(str(_resolved(parser, entry.get("bundle")))).name)
-        if chosen is None:
-            continue
+        bundle = Path(str(_resolved(parser, entry.get("bundle")))).name
         configs = _resolved(parser, entry.get("configs")) or ["inference.json"]
+        chosen = weights.get(bundle)
+        if chosen is None or first.setdefault(bundle, configs) != configs:
+            continue
         changed = {**entry, "weights": str(chosen.path), "configs": [*configs, *chosen.configs]}
         if chosen.overrides:
             changed["overrides"] = {**(_resolved(parser, entry.get("overrides")) or {}), **chosen.overrides}

@@ -16,7 +16,7 @@ from nephro_monai.stages.explain import ExplainSlicesd
 from nephro_monai.stages.localize import LocalizeKidneysd
 from nephro_monai.stages.segment import KidneyTumorInferer, SegmentKidneyTumord
 from nephro_monai.stages.segment_and_classify import SegmentAndClassifyd, SliceStackInferer, SliceStackSettings
-from nephro_monai.stages.segment_settings import SegmentSettings, SimpleCysts
+from nephro_monai.stages.segment_settings import SegmentSettings, SimpleCysts, View, views_of
 from nephro_monai.stages.two_stage import SegmentTwoStaged, TwoStageSettings
 from nephro_monai.stages.two_stage_inferers import KidneySlicesInferer, TwoStageInferer
 
@@ -40,6 +40,8 @@ __all__ = [
     "ThreeWindowColorizer",
     "TwoStageInferer",
     "TwoStageSettings",
+    "View",
     "colorize_slices",
+    "views_of",
     "window_slices",
 ]

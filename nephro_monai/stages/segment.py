@@ -10,25 +10,22 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.inferers import Inferer, SlidingWindowInferer
+from monai.inferers import Inferer
 from monai.transforms import MapTransform
 from scipy import ndimage
 from torch import nn
 
-from nephro_monai.constants import HU_RANGE, KIDNEY
-from nephro_monai.geometry import largest_components, spacing_mm, window_to_unit
+from nephro_monai.constants import KIDNEY
+from nephro_monai.geometry import largest_components, spacing_mm
 from nephro_monai.geometry.components import find_components
-from nephro_monai.geometry.resampling import resample_to_shape, resampled_shape, resampled_slices
-from nephro_monai.networks.autocast import autocast
-from nephro_monai.networks.cyst_class import kidney_with_cysts
+from nephro_monai.geometry.resampling import resample_to_shape, resampled_slices
+from nephro_monai.stages.class_probabilities import Network, argmax_at, at_working_spacing, class_probabilities
 from nephro_monai.stages.segment_settings import SegmentSettings
 from nephro_monai.stages.tumor_pieces import cysts_become_kidney, drop_doubtful_tumors, drop_specks
 from nephro_monai.structures import Box
 
 __all__ = ["KidneyTumorInferer", "SegmentKidneyTumord", "SegmentSettings", "segment_box"]
 
-Network = Callable[[torch.Tensor], torch.Tensor]
-_CHUNK_VALUES = 16_000_000  # class values held at the native spacing at a time (64 MB)
 _KIDNEY_ML = 10.0  # of kidney that a region holds which comes before larger ones without
 
 
@@ -67,7 +64,7 @@ class SegmentKidneyTumord(MapTransform):
             device: Where the network runs.
             settings: Spacing, window, windows of the network.
             others: Further networks with their settings, such as of a coarser spacing: all say where kidney or tumor
-                is (the mean of their backgrounds), the first one which of them.
+                is (the mean background of all their views), the first one which of them.
 
         Raises:
             ValueError: If more than one key is given.
@@ -151,8 +148,8 @@ def segment_box(
         hu: (X, Y, Z) in HU.
         voxel_mm: Voxel size of `hu`.
         networks: At least one, each with its settings: logits (B, 3 or 4, *roi_size) for (B, 1, *roi_size) in -1..1.
-            The backgrounds of all are averaged at the first one's spacing; the first one alone tells tumor from kidney,
-            and its settings say what is too small.
+            The backgrounds of all views of all are averaged at the first one's spacing; the first one alone tells tumor
+            from kidney, and its settings say what is too small.
         device: Where the networks run.
         regions: How many connected regions are kept: the largest, those with kidney first.
         core: Part of `hu` that is segmented, what is around it is seen only; None for all of it.
@@ -161,13 +158,13 @@ def segment_box(
         uint8 (X, Y, Z) on the CPU.
     """
     (first, settings), *others = networks
-    probabilities = _probabilities(hu, voxel_mm, first, settings, device)
-    background = probabilities[0].clone()
+    probabilities = class_probabilities(hu, voxel_mm, first, settings, device)
+    background = len(settings.views) * probabilities[0]
     for other, own in others:
-        found = _probabilities(hu, voxel_mm, other, own, device)
-        background += resample_to_shape(found[None, :1], probabilities.shape[1:])[0, 0]
+        found = class_probabilities(hu, voxel_mm, other, own, device)
+        background += len(own.views) * resample_to_shape(found[None, :1], probabilities.shape[1:])[0, 0]
     if others:
-        background /= len(networks)
+        background /= sum(len(own.views) for _, own in networks)
         probabilities[1:] *= (1 - background) / probabilities[1:].sum(0).clamp(min=1e-6)
         probabilities[0] = background
     working = (probabilities.shape[1], probabilities.shape[2], probabilities.shape[3])
@@ -181,38 +178,11 @@ def segment_box(
         return torch.zeros(tuple(hu.shape), dtype=torch.uint8)
     drop_doubtful_tumors(probabilities, settings.least_tumor_confidence)
     if settings.simple_cysts is not None:
-        cysts_become_kidney(probabilities, _at_working_spacing(hu, working, device), settings.simple_cysts)
-    label_map = _argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
+        cysts_become_kidney(probabilities, at_working_spacing(hu, working, device), settings.simple_cysts)
+    label_map = argmax_at(probabilities, (hu.shape[0], hu.shape[1], hu.shape[2]))
     label_map *= torch.from_numpy(largest_components(label_map.numpy(), regions))
     drop_specks(label_map, settings.smallest_tumor_ml * 1000.0 / float(np.prod(voxel_mm[:3])))
     return label_map
-
-
-def _probabilities(
-    hu: torch.Tensor, voxel_mm: Sequence[float], network: Network, settings: SegmentSettings, device: torch.device
-) -> torch.Tensor:
-    """(3, x, y, z) of background, kidney and tumor at the working spacing."""
-    working = resampled_shape(hu.shape, voxel_mm, settings.spacing_mm)
-    windowed = window_to_unit(_at_working_spacing(hu, working, device)[None, None], settings.window_hu)
-
-    def logits(patches: torch.Tensor) -> torch.Tensor:
-        with autocast(device, settings.bfloat16):
-            found = network(patches.contiguous(memory_format=torch.channels_last_3d)).float()
-            if not settings.mirror:
-                return found
-            return (found + network(patches.flip(2)).float().flip(2)) / 2
-
-    inferer = SlidingWindowInferer(
-        settings.roi_size, settings.batch_size, settings.overlap, mode="gaussian", padding_mode="replicate"
-    )
-    found = torch.as_tensor(inferer(windowed, logits))[0]
-    weights = torch.tensor([*settings.loss_weights, settings.loss_weights[KIDNEY]])[: len(found)]
-    offsets = weights.log().to(found.device)
-    return kidney_with_cysts(torch.softmax(found - offsets[:, None, None, None], dim=0))
-
-
-def _at_working_spacing(hu: torch.Tensor, working: Sequence[int], device: torch.device) -> torch.Tensor:
-    return resample_to_shape(hu.to(device).clamp(*HU_RANGE)[None, None], working)[0, 0]
 
 
 def _segment_boxes(
@@ -226,7 +196,8 @@ def _segment_boxes(
     hu = image.as_tensor()[0]
     voxel_mm = spacing_mm(image.affine.numpy())
     label_map = torch.zeros(tuple(hu.shape), dtype=torch.uint8)
-    windows = np.max([np.multiply(own.roi_size, own.spacing_mm) for _, own in networks], axis=0)
+    widest = [max(view.scale for view in own.views) * np.multiply(own.roi_size, own.spacing_mm) for _, own in networks]
+    windows = np.max(widest, axis=0)
     least = [math.ceil(extent / own) + 1 for extent, own in zip(windows.tolist(), voxel_mm, strict=True)]
     for box in boxes:
         # Fills the network's window: a kidney between borders padded with air is one that training never showed.
@@ -272,29 +243,3 @@ def _keep_regions(
     probabilities *= near
     probabilities[0] += ~near
     return True
-
-
-def _argmax_at(probabilities: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Most probable class at another spacing over the same field of view, a few slices at a time.
-
-    Args:
-        probabilities: (C, x, y, z).
-        shape: Wanted X, Y, Z.
-
-    Returns:
-        uint8 (X, Y, Z) on the CPU.
-    """
-    classes, depth = probabilities.shape[0], probabilities.shape[3]
-    label_map = torch.empty(shape, dtype=torch.uint8)
-    centers = ((torch.arange(shape[2]) + 0.5) * (depth / shape[2]) - 0.5).clamp(0, depth - 1)
-    lower = centers.floor().long().clamp(max=max(0, depth - 2))
-    weight = (centers - lower).to(probabilities)
-    upper = (lower + 1).clamp(max=depth - 1)
-    step = max(1, _CHUNK_VALUES // (classes * shape[0] * shape[1]))
-    for start in range(0, shape[2], step):
-        part = slice(start, start + step)
-        below, above = probabilities[..., lower[part]], probabilities[..., upper[part]]
-        slices = torch.lerp(below, above, weight[part]).permute(3, 0, 1, 2)
-        resampled = resample_to_shape(slices, shape[:2])
-        label_map[:, :, part] = resampled.argmax(1).permute(1, 2, 0).to(torch.uint8).cpu()
-    return label_map

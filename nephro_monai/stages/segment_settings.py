@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nephro_monai.constants import SEGMENTATION_WINDOW_HU
 
-__all__ = ["SegmentSettings", "SimpleCysts"]
+__all__ = ["SegmentSettings", "SimpleCysts", "View", "views_of"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,39 @@ class SimpleCysts:
     hu: tuple[float, float] = (-10.0, 20.0)
     largest_deviation_hu: float = 30.0
     contrast_above_hu: float = 52.0
+
+
+@dataclass(frozen=True)
+class View:
+    """One way in which a scan is shown to the network.
+
+    Attributes:
+        scale: Multiple of the working spacing, 0.5 to 2: below 1 the scan is sampled finer, and all in it looks larger.
+        mirror: Whether windows are mirrored left to right.
+    """
+
+    scale: float = 1.0
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks what a configuration may have got wrong."""
+        if isinstance(self.scale, bool) or not isinstance(self.scale, int | float) or not 0.5 <= self.scale <= 2:
+            raise ValueError(f"the scale of a view is a multiple of the spacing, 0.5 to 2; got {self.scale!r}")
+        if not isinstance(self.mirror, bool):
+            raise ValueError(f"mirror of a view is true or false; got {self.mirror!r}")
+
+
+def views_of(pairs: Sequence[tuple[float, bool]]) -> tuple[View, ...]:
+    """`[[1.0, false], [0.88, true]]` of a configuration as views: scale and mirror of each.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    try:
+        chosen = [(scale, mirror) for scale, mirror in pairs]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"views are a list of [scale, mirror], such as [[1.0, false]]; got {pairs!r}") from error
+    return tuple(View(scale, mirror) for scale, mirror in chosen)
 
 
 @dataclass(frozen=True)
@@ -47,7 +81,8 @@ class SegmentSettings:
         loss_weights: Class weights of the training's loss. Their logarithms are taken off the logits, so that what made
             tumors worth more in training does not make them larger here (logit adjustment, Menon 2021,
             arXiv 2007.07314).
-        mirror: Average the logits with those of windows mirrored left to right (test-time flip), in twice the time.
+        views: Ways in which the scan is shown to the network (test-time augmentation); class probabilities are averaged
+            at `spacing_mm`. Each takes its time: one at scale 0.8 twice that of scale 1.
         bfloat16: None uses bfloat16 where the hardware has it; True or False decides by hand.
     """
 
@@ -61,7 +96,7 @@ class SegmentSettings:
     least_tumor_confidence: float = 0.0
     simple_cysts: SimpleCysts | None = None
     loss_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    mirror: bool = False
+    views: tuple[View, ...] = (View(),)
     bfloat16: bool | None = None
 
     def __post_init__(self) -> None:
@@ -69,5 +104,5 @@ class SegmentSettings:
         bound = self.least_tumor_confidence
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound <= 1:
             raise ValueError(f"least_tumor_confidence is a mean probability, 0 to 1; got {bound!r}")
-        if not isinstance(self.mirror, bool):
-            raise ValueError(f"mirror is true or false; got {self.mirror!r}")
+        if not self.views or not all(isinstance(view, View) for view in self.views):
+            raise ValueError(f"views are at least one View(scale, mirror); got {self.views!r}")

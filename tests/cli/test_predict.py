@@ -74,7 +74,7 @@ def test_the_diagnosis_says_what_it_rests_on(results: Path) -> None:
         assert content["verdict"] in ("malignant", "benign", "undetermined") and content["reason"]
         assert "not for clinical use" in content["disclaimer"]
         assert "synthetic" in content["training_notice"]
-        stages = {"localizer", "segmenter", "colorizer", "classifier"}
+        stages = {"localizer", "segmenter", "coarse_segmenter", "colorizer", "classifier"}
         assert set(content["provenance"]) == stages
         assert all(len(entry["sha256"]) == 64 for entry in content["provenance"].values())
         heard = {tumor["index"] for tumor in content["tumors"] if tumor["has_say"]}

@@ -9,25 +9,24 @@ from nephro_monai.stages import SegmentKidneyTumord, SimpleCysts
 from nephro_monai.transforms import VoteMalignancyd
 
 
-def rules(configs: tuple[str, ...]) -> tuple[bool, float, SimpleCysts | None, float, int]:
-    """Mirrored windows, bound on a tumor's probability, cysts, share that has a say, further networks."""
+def rules(configs: tuple[str, ...]) -> tuple[int, float, SimpleCysts | None, float, int]:
+    """Views, bound on a tumor's probability, cysts, share that has a say, further networks."""
     steps = cascade_parser(configs=configs, overrides={"device_name": "cpu"}).get_parsed_content("inferer").transforms
     (segment,) = (step for step in steps if isinstance(step, SegmentKidneyTumord))
     (vote,) = (step for step in steps if isinstance(step, VoteMalignancyd))
-    settings = segment.settings
-    return (
-        settings.mirror, settings.least_tumor_confidence, settings.simple_cysts, vote.least_share, len(segment.others)
-    )  # fmt: skip
+    own = segment.settings
+    return len(own.views), own.least_tumor_confidence, own.simple_cysts, vote.least_share, len(segment.others)
 
 
 @pytest.mark.parametrize(
     ("configs", "expected"),
     [
-        ((), (True, 0.75, SimpleCysts(), 0.1, 0)),
-        (("two_vnets.json",), (True, 0.75, SimpleCysts(), 0.1, 1)),
-        (("coarse_vnet.json",), (False, 0.0, None, 0.0, 0)),
-        (("color_nephro_net.json",), (False, 0.0, None, 0.0, 0)),
-        (("faster_rcnn_vnet.json",), (False, 0.0, None, 0.0, 0)),
+        ((), (3, 0.7, SimpleCysts(), 0.1, 1)),
+        (("one_vnet.json",), (3, 0.7, SimpleCysts(), 0.1, 0)),
+        (("coarse_vnet.json",), (1, 0.0, None, 0.0, 0)),
+        (("color_nephro_net.json",), (1, 0.0, None, 0.0, 0)),
+        (("faster_rcnn_vnet.json",), (1, 0.0, None, 0.0, 0)),
+        (("inception_radiomics.json",), (1, 0.0, None, 0.0, 0)),
     ],
 )
 def test_rules_of_the_configurations(configs: tuple[str, ...], expected: tuple) -> None:

@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 
 from nephro_monai.geometry import window_to_unit
-from nephro_monai.stages import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings, SimpleCysts
+from nephro_monai.stages import KidneyTumorInferer, SegmentKidneyTumord, SegmentSettings, SimpleCysts, View
 from nephro_monai.structures import Box
 
 KIDNEY_HU, TUMOR_HU, FAT_HU = 120.0, 300.0, -100.0
@@ -88,24 +88,6 @@ def test_the_working_grid_itself_is_returned_exactly():
     np.testing.assert_array_equal(segment(image, [Box(0, 0, 0, 80, 80, 40)]), truth_of(image))
 
 
-def test_mirrored_windows_cancel_what_differs_between_left_and_right():
-    """A network that sees tumors only in the left half of its window."""
-    image = scan_of([((24, 24, 24), 20, KIDNEY_HU), ((24, 24, 24), 10, TUMOR_HU)], (32, 32, 16), (1.5, 1.5, 3.0))
-
-    def network(patches: torch.Tensor) -> torch.Tensor:
-        tilt = torch.linspace(-40, 40, patches.shape[2])[:, None, None]
-        return thresholds(patches) + torch.stack([torch.zeros_like(tilt), torch.zeros_like(tilt), tilt])
-
-    case = {"image": image, "kidneys": [Box(0, 0, 0, 32, 32, 16)]}
-    plain, mirrored = (
-        SegmentKidneyTumord(network, settings=replace(SETTINGS, mirror=mirror))(case)["segmentation"].numpy()[0]
-        for mirror in (False, True)
-    )
-    truth = truth_of(image)
-    assert dice(plain == 2, truth == 2) < 0.9
-    np.testing.assert_array_equal(mirrored, truth)
-
-
 def test_only_the_largest_region_of_a_box_is_kept():
     image = scan_of([((40, 60, 60), 25, KIDNEY_HU), ((95, 60, 60), 12, KIDNEY_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
     boxes = [Box(0, 0, 0, 80, 80, 40)]
@@ -175,7 +157,7 @@ def test_boxes_smaller_than_a_window_and_thin_scans():
 
 
 def test_native_logits_are_never_held_whole(monkeypatch):
-    from nephro_monai.stages import segment as module
+    from nephro_monai.stages import class_probabilities as module
 
     widest = 0
     resample = module.resample_to_shape
@@ -254,15 +236,16 @@ def test_cysts_are_counted_to_the_kidney(weights, expected):
 
 
 @pytest.mark.parametrize(
-    ("first", "other", "expected"),
+    ("first", "other", "views", "expected"),
     [
-        ((0.01, 0.39, 0.60), (0.01, 0.79, 0.20), [0, 2]),  # which of both the first one says
-        ((0.01, 0.60, 0.39), (0.01, 0.05, 0.94), [0, 1]),
-        ((0.01, 0.39, 0.60), (0.97, 0.02, 0.01), [0]),  # (0.01 + 0.97) / 2 against 0.51 * 0.6 / 0.99 of tumor
-        ((0.70, 0.20, 0.10), (0.01, 0.01, 0.98), [0, 1]),  # 0.355 against 0.645 * 2 / 3 of kidney
+        ((0.01, 0.39, 0.60), (0.01, 0.79, 0.20), 1, [0, 2]),  # which of both the first one says
+        ((0.01, 0.60, 0.39), (0.01, 0.05, 0.94), 1, [0, 1]),
+        ((0.01, 0.39, 0.60), (0.97, 0.02, 0.01), 1, [0]),  # (0.01 + 0.97) / 2 against 0.51 * 0.6 / 0.99 of tumor
+        ((0.01, 0.39, 0.60), (0.97, 0.02, 0.01), 3, [0, 2]),  # (3 * 0.01 + 0.97) / 4 against 0.75 * 0.6 / 0.99
+        ((0.70, 0.20, 0.10), (0.01, 0.01, 0.98), 1, [0, 1]),  # 0.355 against 0.645 * 2 / 3 of kidney
     ],
 )
-def test_of_several_networks_all_find_and_the_first_one_tells_tumor_from_kidney(first, other, expected):
+def test_of_several_networks_all_find_and_the_first_one_tells_tumor_from_kidney(first, other, views, expected):
     def always(classes: tuple[float, float, float]):
         shares = torch.tensor(classes).log().reshape(1, 3, 1, 1, 1)
         return lambda patches: shares.repeat(len(patches), 1, *patches.shape[2:])
@@ -270,7 +253,8 @@ def test_of_several_networks_all_find_and_the_first_one_tells_tumor_from_kidney(
     image = scan_of([], (48, 48, 24), (1.5, 1.5, 3.0))
     case = {"image": image, "kidneys": [Box(8, 8, 4, 40, 40, 20)]}
     coarse = replace(SETTINGS, spacing_mm=(3.0, 3.0, 4.0))
-    step = SegmentKidneyTumord(always(first), settings=SETTINGS, others=[(always(other), coarse)])
+    own = replace(SETTINGS, views=(View(),) * views)
+    step = SegmentKidneyTumord(always(first), settings=own, others=[(always(other), coarse)])
     found = step(case)["segmentation"].as_tensor()[0]
     assert (found[8:40, 8:40, 4:20] == expected[-1]).all() and found.unique().tolist() == expected
 
@@ -283,7 +267,16 @@ def test_a_coarser_network_beside_keeps_outlines_where_they_are():
     assert dice(found > 0, truth_of(image) > 0) > 0.95 and dice(found == 2, truth_of(image) == 2) > 0.85
 
 
-@pytest.mark.parametrize("wrong", [{"least_tumor_confidence": "high"}, {"least_tumor_confidence": 7}, {"mirror": 7}])
-def test_settings_out_of_range_are_refused_before_any_scan(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        SegmentSettings(**wrong)
+def test_the_window_of_a_coarser_view_is_filled_from_the_scan():
+    image = scan_of([((60, 60, 60), 16, KIDNEY_HU), ((100, 60, 60), 6, TUMOR_HU)], (80, 80, 40), (1.5, 1.5, 3.0))
+    brightest = []
+
+    def network(patches: torch.Tensor) -> torch.Tensor:
+        brightest.append(float(patches.max()))
+        return thresholds(patches)
+
+    for view in (View(), View(2.0)):
+        step = SegmentKidneyTumord(network, settings=replace(SETTINGS, views=(view,), batch_size=64))
+        step({"image": image, "kidneys": [Box(28, 28, 14, 52, 52, 26)]})
+    tumor = float(window_to_unit(torch.tensor(250.0), (-160.0, 340.0)))
+    assert brightest[0] < tumor < brightest[1], "what lies 40 mm beside the kidney"
