@@ -24,7 +24,7 @@ class System:
         bundles: Its networks, in the order a scan meets them.
         tasks: What it does of "detection", "segmentation" and "classification".
         reported: The figures of the paper, on the paper's own data.
-        borrows: Stages it lacks and takes from the default cascade.
+        borrows: Networks it lacks and takes from the default cascade (of its two V-Nets the finer one, in one view).
     """
 
     name: str

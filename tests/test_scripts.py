@@ -59,7 +59,7 @@ def test_random_weights_fit_the_networks_that_ship_without(tmp_path: Path, capsy
         found = parser.get_parsed_content(stage).state_dict()
         assert state.keys() == found.keys() and all(torch.equal(state[name], found[name]) for name in state)
     with pytest.raises(ValueError, match="random ones are not needed"):
-        main(["one_vnet.json", str(tmp_path)])
+        main(["coarse_vnet.json", str(tmp_path)])
 
 
 def test_the_training_range_is_what_most_scans_hold_rounded_outward():

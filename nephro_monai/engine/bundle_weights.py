@@ -39,7 +39,7 @@ def weight_overrides(parser: ConfigParser, weights: Mapping[str, BundleWeights])
 
     Every entry of `load_bundle_network` whose bundle is listed gets the weights, wherever it is: the stages of a
     cascade, the colorizer in a classifier's train.json. Where a bundle gives several networks, such as V-Nets of two
-    spacings, it is the first one that does; the others keep theirs.
+    spacings, those with the first one's configurations and weights do; the others keep theirs.
 
     Args:
         parser: The configuration.
@@ -49,12 +49,13 @@ def weight_overrides(parser: ConfigParser, weights: Mapping[str, BundleWeights])
         New values by id, for `read_configs` and `TrainOptions`.
     """
     overrides: dict[str, Any] = {}
-    first: dict[str, list[str]] = {}
+    first: dict[str, tuple[list[str], Any]] = {}
     for key, entry in _loaders(parser.get(), ""):
         bundle = Path(str(_resolved(parser, entry.get("bundle")))).name
         configs = _resolved(parser, entry.get("configs")) or ["inference.json"]
+        network = (configs, _resolved(parser, entry.get("weights")))
         chosen = weights.get(bundle)
-        if chosen is None or first.setdefault(bundle, configs) != configs:
+        if chosen is None or first.setdefault(bundle, network) != network:
             continue
         changed = {**entry, "weights": str(chosen.path), "configs": [*configs, *chosen.configs]}
         if chosen.overrides:

@@ -153,7 +153,7 @@ def load_bundle_network(
     return network.eval().to(device)
 
 
-def bundle_content(network: torch.nn.Module, key: str) -> Any:
+def bundle_content(network: torch.nn.Module | None, key: str) -> Any:
     """What an id stands for in the configuration of the bundle that a network was loaded from.
 
     So a cascade brings scans before a network as its bundle does, with the same configurations and overrides.
@@ -163,11 +163,16 @@ def bundle_content(network: torch.nn.Module, key: str) -> Any:
         key: For example "inferer#settings#grid".
 
     Raises:
-        BundleError: If the network comes from elsewhere, or its bundle has no such id.
+        BundleError: If there is no network, it comes from elsewhere, or its bundle has no such id.
     """
     parser = ConfigParser(dict(getattr(network, "configuration", {})))
     if key not in parser:
         source = getattr(network, "provenance", None)
+        if network is None:
+            raise BundleError(
+                f"There is no network to read '{key}' of: its id is null, and something else refers to it. Of "
+                "nephro_cascade, one_vnet.json leaves the coarser V-Net out."
+            )
         name = source.bundle if isinstance(source, Provenance) else type(network).__name__
         raise BundleError(f"{name} has no id '{key}' to read. Add it to its inference.json, or give the value itself.")
     return instantiate(parser, key)

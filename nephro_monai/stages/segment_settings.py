@@ -56,8 +56,8 @@ def views_of(pairs: Sequence[tuple[float, bool]]) -> tuple[View, ...]:
     """
     try:
         chosen = [(scale, mirror) for scale, mirror in pairs]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"views are a list of [scale, mirror], such as [[1.0, false]]; got {pairs!r}") from error
+    except (TypeError, ValueError):
+        raise ValueError(f"views are a list of [scale, mirror], such as [[1.0, false]]; got {pairs!r}") from None
     return tuple(View(scale, mirror) for scale, mirror in chosen)
 
 
@@ -75,7 +75,7 @@ class SegmentSettings:
         smallest_kidney_ml: A region below this is no kidney.
         smallest_tumor_ml: A piece of tumor below this (0.5 ml is a sphere of 10 mm) becomes kidney; 0 keeps all.
         least_tumor_confidence: A tumor whose voxels have a lower mean probability of tumor is none; 0 keeps all. With
-            several networks that of the first one's settings, on their mean.
+            several networks that of the first one's settings, after all have said where kidney and tumor are.
         simple_cysts: By which HU a tumor is a simple cyst, which becomes kidney; None asks no HU. With several networks
             that of the first one's settings.
         loss_weights: Class weights of the training's loss. Their logarithms are taken off the logits, so that what made

@@ -28,7 +28,7 @@ def thresholds(patches: torch.Tensor) -> torch.Tensor:
 
 
 def settings(*views: View) -> SegmentSettings:
-    return SegmentSettings(spacing_mm=VOXEL_MM, roi_size=(32, 32, 16), overlap=0.25, batch_size=64, views=views)
+    return SegmentSettings(spacing_mm=VOXEL_MM, roi_size=(32, 32, 16), overlap=0.25, batch_size=512, views=views)
 
 
 def blind_on_the_left(patches: torch.Tensor) -> torch.Tensor:
@@ -63,7 +63,7 @@ def test_a_view_of_another_scale_is_sampled_so_and_lies_where_it_was(scale: floa
         class_probabilities(hu, VOXEL_MM, network, settings(*views), CPU)
         for views in ((View(),), (View(scale),), (View(), View(scale)))
     )
-    assert (seen[1] > seen[0]) == (scale < 1), "windows"
+    assert seen[1] > seen[0] if scale < 1 else seen[1] < seen[0], "windows"
     torch.testing.assert_close(both, (plain + scaled) / 2)
     for label in (1, 2):
         truth, found = plain.argmax(0) == label, scaled.argmax(0) == label

@@ -236,13 +236,16 @@ def test_cysts_are_counted_to_the_kidney(weights, expected):
 
 
 @pytest.mark.parametrize(
-    ("first", "other", "views", "expected"),
+    ("first", "other", "views", "expected"),  # views of the first one and of the other
     [
-        ((0.01, 0.39, 0.60), (0.01, 0.79, 0.20), 1, [0, 2]),  # which of both the first one says
-        ((0.01, 0.60, 0.39), (0.01, 0.05, 0.94), 1, [0, 1]),
-        ((0.01, 0.39, 0.60), (0.97, 0.02, 0.01), 1, [0]),  # (0.01 + 0.97) / 2 against 0.51 * 0.6 / 0.99 of tumor
-        ((0.01, 0.39, 0.60), (0.97, 0.02, 0.01), 3, [0, 2]),  # (3 * 0.01 + 0.97) / 4 against 0.75 * 0.6 / 0.99
-        ((0.70, 0.20, 0.10), (0.01, 0.01, 0.98), 1, [0, 1]),  # 0.355 against 0.645 * 2 / 3 of kidney
+        ((0.01, 0.39, 0.60), (0.01, 0.79, 0.20), (1, 1), [0, 2]),  # which of both the first one says
+        ((0.01, 0.60, 0.39), (0.01, 0.05, 0.94), (1, 1), [0, 1]),
+        ((0.01, 0.39, 0.60), (0.97, 0.02, 0.01), (1, 1), [0]),  # (0.01 + 0.97) / 2 against 0.51 * 0.6 / 0.99 of tumor
+        ((0.90, 0.05, 0.05), (0.01, 0.01, 0.98), (3, 1), [0]),  # (3 * 0.90 + 0.01) / 4
+        ((0.70, 0.20, 0.10), (0.01, 0.01, 0.98), (3, 1), [0]),  # 0.5275 against 0.315
+        ((0.01, 0.39, 0.60), (0.60, 0.20, 0.20), (1, 3), [0]),  # 0.4525 against 0.332
+        ((0.01, 0.39, 0.60), (0.97, 0.02, 0.01), (3, 1), [0, 2]),  # (3 * 0.01 + 0.97) / 4 against 0.75 * 0.6 / 0.99
+        ((0.70, 0.20, 0.10), (0.01, 0.01, 0.98), (1, 1), [0, 1]),  # 0.355 against 0.645 * 2 / 3 of kidney
     ],
 )
 def test_of_several_networks_all_find_and_the_first_one_tells_tumor_from_kidney(first, other, views, expected):
@@ -253,7 +256,7 @@ def test_of_several_networks_all_find_and_the_first_one_tells_tumor_from_kidney(
     image = scan_of([], (48, 48, 24), (1.5, 1.5, 3.0))
     case = {"image": image, "kidneys": [Box(8, 8, 4, 40, 40, 20)]}
     coarse = replace(SETTINGS, spacing_mm=(3.0, 3.0, 4.0))
-    own = replace(SETTINGS, views=(View(),) * views)
+    own, coarse = (replace(s, views=(View(),) * n) for s, n in zip((SETTINGS, coarse), views, strict=True))
     step = SegmentKidneyTumord(always(first), settings=own, others=[(always(other), coarse)])
     found = step(case)["segmentation"].as_tensor()[0]
     assert (found[8:40, 8:40, 4:20] == expected[-1]).all() and found.unique().tolist() == expected
