@@ -43,6 +43,8 @@ def test_only_listed_bundles_change(tmp_path):
     entry = changed["segmenter"]
     assert entry["configs"] == ["inference.json", "full_size.json"]
     assert entry["overrides"] == {"a": 1} and entry["device"] == "@device"
+    twins = cascade_parser(overrides={"coarse_segmenter#configs": None})
+    assert list(weight_overrides(twins, {VNET: BundleWeights(tmp_path / "w.pt")})) == ["segmenter"], "other weights"
 
 
 def test_a_training_takes_the_networks_it_builds_on(tmp_path):
