@@ -64,7 +64,16 @@ def _seen(hu: torch.Tensor, network: Network, settings: SegmentSettings, mirror:
 
 
 def at_working_spacing(hu: torch.Tensor, working: Sequence[int], device: torch.device) -> torch.Tensor:
-    """(X, Y, Z) in HU at another spacing over the same field of view."""
+    """A scan at another spacing over the same field of view.
+
+    Args:
+        hu: (X, Y, Z) in HU.
+        working: Wanted x, y, z.
+        device: Where the result lies.
+
+    Returns:
+        (x, y, z) in HU, clamped to what a CT can hold.
+    """
     return resample_to_shape(hu.to(device).clamp(*HU_RANGE)[None, None], working)[0, 0]
 
 

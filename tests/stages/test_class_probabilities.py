@@ -47,7 +47,7 @@ def test_a_mirrored_view_sees_what_the_plain_one_misses():
     )
     assert not torch.equal(plain.argmax(0) == 2, truth) and not torch.equal(mirrored.argmax(0) == 2, truth)
     torch.testing.assert_close(both, (plain + mirrored) / 2)
-    assert (both[2][truth] > plain[2][truth].min()).all() and (both.argmax(0)[~truth] < 2).all()
+    assert torch.equal(both.argmax(0) == 2, truth)
 
 
 @pytest.mark.parametrize("scale", [0.75, 1.3])
